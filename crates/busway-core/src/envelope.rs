@@ -1,0 +1,61 @@
+//! The forms of a message on a wire.
+//!
+//! | module | form |
+//! |---|---|
+//! | [`http`] | binary mode: `ce-` headers, data as the body |
+//! | [`json`] | structured mode, batches, JSON lines |
+
+pub mod http;
+pub mod json;
+
+mod attributes;
+
+pub use attributes::check;
+
+use std::fmt;
+
+/// Why bytes from outside are not a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// The index of the bad event in a batch.
+    pub index: Option<usize>,
+    /// The attribute concerned.
+    pub attribute: Option<String>,
+    /// What is wrong with it; never a payload.
+    pub reason: String,
+}
+
+impl DecodeError {
+    /// A reason without a place.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { index: None, attribute: None, reason: reason.into() }
+    }
+
+    /// A reason with the attribute it concerns.
+    #[must_use]
+    pub fn attribute(name: &str, reason: impl Into<String>) -> Self {
+        Self { index: None, attribute: Some(name.to_owned()), reason: reason.into() }
+    }
+
+    /// Adds the index in a batch.
+    #[must_use]
+    pub fn at(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(index) = self.index {
+            write!(f, "event {index}: ")?;
+        }
+        if let Some(attribute) = &self.attribute {
+            write!(f, "{attribute}: ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for DecodeError {}
