@@ -1,0 +1,207 @@
+//! A disk that is full or breaks while the store works.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use busway_core::transport::{Declare, Selector};
+use busway_core::{ErrorClass, ErrorKind, Message, Outcome, Publication, Queue, Transport};
+use busway_embedded::{EmbeddedConfig, EmbeddedTransport};
+use tempfile::TempDir;
+
+use crate::faults::Faulty;
+use crate::support::{exactly, message, now};
+
+struct Setup {
+    home: TempDir,
+    disk: Faulty,
+    config: EmbeddedConfig,
+    transport: Arc<EmbeddedTransport>,
+}
+
+async fn setup(change: impl FnOnce(&mut EmbeddedConfig)) -> Setup {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = EmbeddedConfig::new("local", "shop", home.path().join("store"));
+    config.segment_bytes = 64 << 10;
+    config.garbage_bytes = 16 << 10;
+    config.idle_garbage_bytes = 16 << 10;
+    config.reserve_bytes = 32 << 10;
+    change(&mut config);
+    let disk = Faulty::default();
+    let transport = EmbeddedTransport::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    transport.declare(&[Queue::Priority, Queue::Dead], Declare::Create).await.unwrap();
+    Setup { home, disk, config, transport }
+}
+
+impl Setup {
+    async fn publish(&self, id: &str, size: usize) -> busway_core::Result<()> {
+        let message = Message::new("t", ".".repeat(size)).id(id);
+        let sender = self.transport.sender().await?;
+        sender.publish(vec![Publication::new(Queue::Priority, message)]).await.remove(0)
+    }
+
+    async fn ids(&self) -> Vec<String> {
+        let rows = self.transport.peek(&Queue::Priority, &Selector::All, 0, usize::MAX).await.unwrap();
+        rows.into_iter().map(|row| row.message.id).collect()
+    }
+
+    /// Opens the store again, on the disk as it is.
+    fn again(self) -> Self {
+        let Self { home, disk, config, transport } = self;
+        drop(transport);
+        let disk_again = Arc::new(disk.clone());
+        let transport = EmbeddedTransport::open_on(config.clone(), disk_again).unwrap();
+        Self { home, disk, config, transport }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_at_whatever_byte_it_is_full_and_goes_on_once_there_is_room() {
+    let setup = setup(|config| config.reserve_bytes = 0).await;
+    let mut stored = Vec::new();
+    for room in 0..260 {
+        setup.disk.set(|faults| faults.room = Some(room));
+        let id = format!("m{room}");
+        match setup.publish(&id, 40).await {
+            Ok(()) => stored.push(id),
+            Err(error) => {
+                assert_eq!((error.kind(), error.class()), (ErrorKind::Full, ErrorClass::Retry), "{error}");
+                assert!(error.to_string().contains("free space"), "{error}");
+            }
+        }
+    }
+    assert!((10..250).contains(&stored.len()), "{} were stored", stored.len());
+    setup.disk.set(|faults| faults.room = None);
+    setup.publish("last", 40).await.unwrap();
+    stored.push("last".to_owned());
+    assert_eq!(setup.ids().await, stored);
+    setup.transport.close().await.unwrap();
+    assert_eq!(setup.again().ids().await, stored);
+}
+
+#[tokio::test]
+async fn on_a_full_disk_messages_can_still_be_acknowledged_and_that_makes_room() {
+    let setup = setup(|_| {}).await;
+    for n in 0..300 {
+        setup.publish(&format!("m{n}"), 1000).await.unwrap();
+    }
+    setup.disk.set(|faults| faults.room = Some(500));
+    let error = setup.publish("refused", 1000).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    let reader = setup.transport.receiver(&Queue::Priority, Default::default()).await.unwrap();
+    for _ in 0..30 {
+        for leased in exactly(&reader, 10).await {
+            let results = reader.settle(vec![(leased.receipt, Outcome::Ack)]).await;
+            assert!(results[0].is_ok(), "{:?}", results[0]);
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while setup.publish("after", 1000).await.is_err() {
+        assert!(Instant::now() < deadline, "the files of acknowledged messages make room");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(setup.ids().await, ["after"]);
+    setup.transport.close().await.unwrap();
+    assert_eq!(setup.again().ids().await, ["after"]);
+}
+
+#[tokio::test]
+async fn an_ack_that_finds_no_room_at_all_fails_and_the_message_comes_again() {
+    let setup = setup(|config| config.reserve_bytes = 0).await;
+    setup.publish("a", 10).await.unwrap();
+    let reader = setup.transport.receiver(&Queue::Priority, Default::default()).await.unwrap();
+    let leased = exactly(&reader, 1).await;
+    setup.disk.set(|faults| faults.room = Some(3));
+    let results = reader.settle(leased.into_iter().map(|l| (l.receipt, Outcome::Ack)).collect()).await;
+    assert_eq!(results[0].as_ref().unwrap_err().kind(), ErrorKind::Full);
+    let again = exactly(&reader, 1).await;
+    assert_eq!(again[0].deliveries, Some(2));
+    setup.disk.set(|faults| faults.room = None);
+    let results = reader.settle(again.into_iter().map(|l| (l.receipt, Outcome::Ack)).collect()).await;
+    assert!(results[0].is_ok());
+    assert_eq!(setup.ids().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_new_file_that_cannot_be_made_is_made_later() {
+    let setup = setup(|config| config.reserve_bytes = 0).await;
+    setup.disk.set(|faults| faults.create_fails = true);
+    for n in 0..100 {
+        setup.publish(&format!("m{n}"), 1500).await.unwrap();
+    }
+    setup.disk.set(|faults| faults.create_fails = false);
+    for n in 100..200 {
+        setup.publish(&format!("m{n}"), 1500).await.unwrap();
+    }
+    let files = std::fs::read_dir(setup.config.path.join("segments")).unwrap().count();
+    assert!(files >= 2, "{files} files");
+    setup.transport.close().await.unwrap();
+    assert_eq!(setup.again().ids().await.len(), 200);
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_leaves_the_outcome_unknown_and_the_store_refuses_to_go_on() {
+    let setup = setup(|_| {}).await;
+    setup.publish("before", 10).await.unwrap();
+    let reader = setup.transport.receiver(&Queue::Priority, Default::default()).await.unwrap();
+    let waiting = {
+        let reader = reader.clone();
+        let leased = exactly(&reader, 1).await;
+        std::mem::forget(leased);
+        tokio::spawn(async move {
+            reader.receive(busway_core::transport::Want::new(1, Duration::from_secs(60))).await
+        })
+    };
+    setup.disk.set(|faults| faults.sync_fails = true);
+    let error = setup.publish("unknown", 10).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Io, ErrorClass::Unknown), "{error}");
+    for _ in 0..3 {
+        let error = setup.publish("after", 10).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Fatal, "{error}");
+    }
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Fatal, "a receive that waits is told too");
+    assert!(reader.receive(busway_core::transport::Want::new(1, Duration::ZERO)).await.is_err());
+    let again = setup.again();
+    let ids = again.ids().await;
+    assert!(ids == ["before"] || ids == ["before", "unknown"], "{ids:?}");
+    again.publish("after", 10).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_cut_after_a_failed_write_is_not_written_again() {
+    let setup = setup(|config| config.reserve_bytes = 0).await;
+    setup.publish("before", 10).await.unwrap();
+    setup.disk.set(|faults| (faults.room, faults.cut_fails) = (Some(50), true));
+    let error = setup.publish("torn", 500).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unknown, "{error}");
+    assert_eq!(setup.publish("after", 10).await.unwrap_err().class(), ErrorClass::Fatal);
+    setup.disk.set(|faults| (faults.room, faults.cut_fails) = (None, false));
+    let again = setup.again();
+    assert_eq!(again.ids().await, ["before"]);
+    again.publish("after", 10).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hundred_publishers_share_syncs() {
+    let setup = setup(|_| {}).await;
+    let mut before = 0;
+    setup.disk.set(|faults| before = faults.syncs);
+    let mut publishers = Vec::new();
+    for n in 0..100 {
+        let sender = setup.transport.sender().await.unwrap();
+        publishers.push(tokio::spawn(async move {
+            for k in 0..10 {
+                let publication = Publication::new(Queue::Priority, message(format!("{n}-{k}")));
+                sender.publish(vec![publication]).await.remove(0).unwrap();
+            }
+        }));
+    }
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    let mut after = 0;
+    setup.disk.set(|faults| after = faults.syncs);
+    assert!(after - before < 500, "{} syncs for 1000 messages", after - before);
+    let reader = setup.transport.receiver(&Queue::Priority, Default::default()).await.unwrap();
+    assert_eq!(now(&reader, 2000).await.len(), 1000);
+}
