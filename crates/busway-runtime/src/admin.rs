@@ -1,0 +1,302 @@
+//! The operator's verbs on a running bus.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use busway_core::admin::{
+    AccountRow, DeadLetter, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow, PublishResult, QueueRow,
+    QueuesReport, Readiness,
+};
+use busway_core::transport::{Depth, Filter, Selector, Standing, Want};
+use busway_core::{Admin, Error, ErrorKind, Message, Outcome, Publication, Queue, Result, clock, envelope};
+use serde_json::{Value, json};
+
+use crate::credit::Credit;
+use crate::options::QUEUES;
+use crate::producer::Parcel;
+use crate::rates::InOut;
+use crate::runtime::Runtime;
+use crate::source::{Part, Slot};
+use crate::target::Target;
+
+const ROWS: usize = 1000;
+const BATCH: usize = 256;
+const REPLAY_DEADLINE: Duration = Duration::from_secs(60);
+
+#[async_trait]
+impl Admin for Runtime {
+    async fn publish(&self, batch: Vec<Message>, deadline: Duration) -> Vec<PublishResult> {
+        Runtime::publish(self, batch, deadline).await
+    }
+
+    async fn queues(&self) -> Result<QueuesReport> {
+        let rates = self.rates.of(&self.engine.totals);
+        let mut queues = Vec::new();
+        for (queue, rate) in QUEUES.iter().zip(rates) {
+            let depth = self.engine.transport.inspect(queue, &Selector::All).await?;
+            queues.push(self.queue_row(queue, &depth, rate));
+        }
+        Ok(QueuesReport { queues, accounts: self.accounts().await?, endpoints: self.endpoints().await? })
+    }
+
+    async fn peek(&self, queue: &str, max: usize) -> Result<Vec<PeekRow>> {
+        let queue = Queue::parse(queue)?;
+        let seen = self.engine.transport.peek(&queue, &Selector::All, 0, max.min(ROWS)).await?;
+        Ok(seen.into_iter().map(|peeked| peek_row(&peeked.message, peeked.standing)).collect())
+    }
+
+    async fn dead_list(&self, filter: Filter, max: usize) -> Result<Vec<DeadRow>> {
+        let seen = self
+            .engine
+            .transport
+            .peek(&Queue::Dead, &Selector::Matching(filter), 0, max.min(100_000))
+            .await?;
+        Ok(seen.iter().map(|peeked| dead_row(&peeked.message)).collect())
+    }
+
+    async fn dead_show(&self, id: &str) -> Result<Option<DeadLetter>> {
+        let filter = Filter { id: Some(id.to_owned()), ..Filter::default() };
+        let seen = self.engine.transport.peek(&Queue::Dead, &Selector::Matching(filter), 0, 1).await?;
+        seen.first().map(|peeked| dead_letter(&peeked.message)).transpose()
+    }
+
+    async fn dead_replay(&self, filter: Filter) -> Result<u64> {
+        self.for_each_dead(filter, |message, part, _| {
+            let mut copy = message;
+            copy.attempt = 0;
+            copy.reason = None;
+            copy.parked = None;
+            copy.deliver_at = None;
+            let publication = Publication::new(Queue::Priority, copy);
+            self.engine.desk.send([Parcel { publication, part, guard: None, parking: None, alone: false }]);
+        })
+        .await
+    }
+
+    async fn dead_delete(&self, filter: Filter) -> Result<u64> {
+        self.for_each_dead(filter, |_, part, _| part.finish(Outcome::Ack)).await
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointRow>> {
+        let mut rows = Vec::new();
+        for target in &self.engine.desks.targets {
+            rows.push(self.endpoint_row(target).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn endpoint_pause(&self, name: &str, pause: bool) -> Result<()> {
+        let target = self.target(name)?;
+        self.memory.endpoint_paused(name, pause).await?;
+        target.gate.set_paused(pause);
+        target.room.bell().ring();
+        Ok(())
+    }
+
+    async fn endpoint_test(&self, name: &str) -> Result<String> {
+        let target = self.target(name)?;
+        target.spec.endpoint.test().await.map_err(|error| {
+            Error::new("test", ErrorKind::Unavailable, error.to_string()).at(format!("endpoint {name}"))
+        })
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>> {
+        let mut rows: BTreeMap<String, AccountRow> = BTreeMap::new();
+        let turns = self.engine.desks.turns.turns();
+        let shares = self.engine.desks.lock_shares().list(ROWS);
+        for share in shares {
+            let row = row_of(&mut rows, &share.account);
+            row.share = share.share;
+            row.diverted = share.over;
+        }
+        for backlog in self.engine.transport.breakdown(&Queue::Delayed, ROWS).await? {
+            let row = row_of(&mut rows, &backlog.account);
+            row.waiting += backlog.messages;
+            let since = backlog.oldest.map(clock::format_rfc3339);
+            row.waiting_since = row.waiting_since.take().into_iter().chain(since).min();
+        }
+        for account in &turns.paused {
+            row_of(&mut rows, account).paused = true;
+        }
+        for (account, weight) in &turns.weights {
+            row_of(&mut rows, account).weight = *weight;
+        }
+        let mut rows: Vec<AccountRow> = rows.into_values().collect();
+        rows.sort_by(|a, b| b.share.total_cmp(&a.share).then(b.waiting.cmp(&a.waiting)));
+        Ok(rows)
+    }
+
+    async fn account_pause(&self, name: &str, pause: bool) -> Result<()> {
+        self.memory.account_paused(name, pause).await?;
+        self.engine.desks.turns.change(|turns| {
+            if pause {
+                turns.paused.insert(name.to_owned());
+            } else {
+                turns.paused.remove(name);
+            }
+        });
+        Ok(())
+    }
+
+    async fn account_weight(&self, name: &str, weight: u32) -> Result<()> {
+        if !(1..=1000).contains(&weight) {
+            return Err(Error::new("weight", ErrorKind::Configuration, "a weight is 1 to 1000").at(name));
+        }
+        self.memory.account_weight(name, weight).await?;
+        self.engine.desks.turns.change(|turns| {
+            turns.weights.insert(name.to_owned(), weight);
+        });
+        Ok(())
+    }
+
+    async fn readiness(&self) -> Readiness {
+        Runtime::readiness(self)
+    }
+
+    async fn snapshots(&self) -> Value {
+        let actors: Vec<Value> = self.watches().iter().map(|watch| watch.snapshot()).collect();
+        json!({
+            "actors": actors,
+            "totals": self.engine.totals.snapshot(),
+            "in_hand": self.in_hand(),
+            "workers": self.engine.desks.targets.first().map_or(0, |target| target.workers.used()),
+        })
+    }
+
+    async fn run_once(&self, request: OnceRequest) -> Result<OnceReport> {
+        self.once(request).await
+    }
+}
+
+impl Runtime {
+    fn target(&self, name: &str) -> Result<&Arc<Target>> {
+        self.engine.desks.targets.iter().find(|target| *target.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = self.engine.desks.targets.iter().map(|target| &*target.name).collect();
+            Error::new("find", ErrorKind::NotFound, "there is no such endpoint")
+                .at(format!("endpoint {name}"))
+                .advise(format!("there are: {}", known.join(", ")))
+        })
+    }
+
+    fn queue_row(&self, queue: &Queue, depth: &Depth, rate: InOut) -> QueueRow {
+        let age = depth.oldest.map(|at| Duration::from_millis(clock::now_ms().saturating_sub(at)));
+        QueueRow {
+            queue: queue.to_string(),
+            transport: self.engine.transport.name().to_owned(),
+            physical: self.engine.transport.physical(queue),
+            ready: depth.ready,
+            in_flight: depth.in_flight,
+            delayed: depth.delayed,
+            oldest_age_seconds: age.map(|age| age.as_secs_f64()),
+            in_rate: Some(rate.in_rate),
+            out_rate: Some(rate.out_rate),
+            approximate: !depth.staleness.is_zero(),
+        }
+    }
+
+    async fn endpoint_row(&self, target: &Target) -> Result<EndpointRow> {
+        let selector = Selector::Destination(Arc::clone(&target.name));
+        let depth = self.engine.transport.inspect(&Queue::Delayed, &selector).await?;
+        let (state, why) = target.gate.describe();
+        let (calls, limit) = target.gate.calls();
+        Ok(EndpointRow {
+            endpoint: target.name.to_string(),
+            kind: target.spec.endpoint.kind().to_owned(),
+            state: state.to_owned(),
+            why,
+            in_flight: calls as u64,
+            limit: limit as u64,
+            waiting: [depth.ready, depth.delayed, depth.in_flight].into_iter().flatten().sum(),
+            delivered: target.figures.delivered.get(),
+            failed: target.figures.failed.get(),
+            diverted: target.figures.diversions(),
+        })
+    }
+
+    /// Takes each dead letter that matches and died before the call, oldest first; returns how many
+    /// once all of them are settled.
+    async fn for_each_dead(&self, filter: Filter, act: impl Fn(Message, Part, &Slot)) -> Result<u64> {
+        let started = clock::now_ms();
+        let deadline = Instant::now() + REPLAY_DEADLINE;
+        let slot = self.engine.open(&Queue::Dead, Selector::Matching(filter)).await?;
+        let in_hand = Credit::new(usize::MAX / 2, usize::MAX / 2);
+        let mut count = 0;
+        let mut last = false;
+        while !last && Instant::now() < deadline {
+            // Counted with what is in hand, so that a stop waits for it.
+            let _counted = self.engine.read_credit.take(0);
+            let want = Want { max: BATCH, max_bytes: 16 << 20, until: Instant::now() };
+            let batch = slot.receiver.receive(want).await?;
+            last = batch.is_empty();
+            for leased in batch {
+                let part = Part::whole(&slot, leased.receipt, in_hand.take(leased.message.weight()));
+                if leased.message.parked.is_some_and(|since| since > started) {
+                    part.finish(Outcome::Release);
+                    last = true;
+                } else {
+                    act(leased.message, part, &slot);
+                    count += 1;
+                }
+            }
+            let settled = tokio::time::timeout_at(deadline.into(), in_hand.idle()).await;
+            settled.map_err(|_| {
+                Error::new("dead letters", ErrorKind::Timeout, "not all were settled within a minute")
+                    .advise("run it again; what was done is done")
+            })?;
+        }
+        slot.receiver.close().await?;
+        Ok(count)
+    }
+}
+
+fn row_of<'a>(rows: &'a mut BTreeMap<String, AccountRow>, account: &str) -> &'a mut AccountRow {
+    rows.entry(account.to_owned()).or_insert_with(|| AccountRow {
+        account: account.to_owned(),
+        weight: 1,
+        ..AccountRow::default()
+    })
+}
+
+fn peek_row(message: &Message, standing: Standing) -> PeekRow {
+    let (name, due) = match standing {
+        Standing::Ready => ("ready", None),
+        Standing::Delayed(at) => ("delayed", Some(clock::format_rfc3339(at))),
+        Standing::InFlight => ("in-flight", None),
+        Standing::Behind => ("behind", None),
+    };
+    PeekRow {
+        id: message.id.clone(),
+        r#type: message.r#type.clone(),
+        account: message.account.clone(),
+        destination: message.destination.clone(),
+        standing: name.to_owned(),
+        due,
+        reason: message.reason.as_ref().map(ToString::to_string),
+        attempts: message.attempt,
+        accepted: message.accepted.map(clock::format_rfc3339),
+        bytes: message.data.len() as u64,
+    }
+}
+
+fn dead_row(message: &Message) -> DeadRow {
+    DeadRow {
+        id: message.id.clone(),
+        reason: message.reason.as_ref().map(ToString::to_string).unwrap_or_default(),
+        destination: message.destination.clone(),
+        attempts: message.attempt,
+        origin: message.origin.clone(),
+        since: message.parked.map(clock::format_rfc3339),
+        r#type: message.r#type.clone(),
+        account: message.account.clone(),
+    }
+}
+
+fn dead_letter(message: &Message) -> Result<DeadLetter> {
+    let text = String::from_utf8_lossy(&envelope::json::encode(message)).into_owned();
+    let raw = serde_json::value::RawValue::from_string(text).map_err(|e| {
+        Error::new("show", ErrorKind::Internal, "a dead letter has no JSON form").at(&message.id).caused_by(e)
+    })?;
+    Ok(DeadLetter { row: dead_row(message), message: raw })
+}

@@ -1,0 +1,122 @@
+//! What the actors of one running bus share. It outlives each of them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use busway_core::clock::Millis;
+use busway_core::transport::{ReceiverOptions, Selector};
+use busway_core::{Leased, Queue, Result, Transport};
+use tokio::sync::watch;
+
+use crate::credit::Credit;
+use crate::faults::Faults;
+use crate::figures::Totals;
+use crate::gauge::Gauge;
+use crate::health::Health;
+use crate::inbox::Inbox;
+use crate::producer::Desk;
+use crate::quota::Quota;
+use crate::router::Desks;
+use crate::source::{Settlement, Slot};
+
+/// Whether messages are taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// They are.
+    Running,
+    /// What is in hand is finished, nothing is taken in.
+    Draining,
+}
+
+/// The shared parts of one running bus.
+pub(crate) struct Engine {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) desks: Arc<Desks>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) settlements: Arc<Inbox<Settlement>>,
+    /// Messages from `priority` in hand.
+    pub(crate) credit: Arc<Credit>,
+    /// Messages from `delayed` in hand; what bounds them are the places behind the gates.
+    pub(crate) read_credit: Arc<Credit>,
+    /// Loops that take messages in.
+    pub(crate) readers: Arc<Gauge>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) quota: Quota,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) faults: Faults,
+    pub(crate) io: tokio::runtime::Handle,
+    pub(crate) lease: Duration,
+    /// When the bus was started.
+    pub(crate) started: Millis,
+}
+
+impl Engine {
+    /// Opens a receiver whose leases are kept alive for as long as it is open.
+    pub(crate) async fn open(&self, queue: &Queue, selector: Selector) -> Result<Arc<Slot>> {
+        let options = ReceiverOptions { selector, lease: Some(self.lease), prefetch: None };
+        let receiver = self.transport.receiver(queue, options).await?;
+        let slot = Slot::new(receiver, self.lease, Arc::clone(&self.settlements));
+        let kept = Arc::downgrade(&slot);
+        let every = self.lease / 3;
+        self.io.spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(slot) = kept.upgrade() else { return };
+                slot.extend_all().await;
+            }
+        });
+        Ok(slot)
+    }
+
+    /// Whether nothing more is to be taken in.
+    pub(crate) fn drains(&self) -> bool {
+        *self.phase.borrow() == Phase::Draining
+    }
+
+    /// Runs a reading loop until nothing more is to be taken in; then waits for its own end, so
+    /// that the actor that owns it is not made anew.
+    pub(crate) async fn read_until_draining(&self, reading: impl Future<Output = ()>) {
+        let counted = async {
+            let _under_way = self.readers.enter();
+            reading.await;
+        };
+        tokio::select! {
+            biased;
+            () = self.draining() => {}
+            () = counted => {}
+        }
+        std::future::pending().await
+    }
+
+    /// Waits until nothing more is to be taken in.
+    pub(crate) async fn draining(&self) {
+        let mut phase = self.phase.subscribe();
+        let _closed_means_draining = phase.wait_for(|phase| *phase == Phase::Draining).await;
+    }
+
+    /// Counts messages received from `delayed`.
+    pub(crate) fn count_read_back(&self, batch: &[Leased]) {
+        let found =
+            batch.iter().filter(|leased| leased.message.parked.is_none_or(|at| at < self.started)).count();
+        self.totals.read_back.add(batch.len() as u64);
+        self.totals.found.add(found as u64);
+    }
+
+    /// Drops all that is in hand and not under way, so that it is abandoned and comes again.
+    pub(crate) fn let_go(&self) {
+        self.desks.inbox.close();
+        for target in &self.desks.targets {
+            target.room.close();
+            target.lanes.close();
+        }
+        self.desk.clear();
+        self.settlements.close();
+    }
+
+    /// Messages in hand.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.credit.used().0 + self.read_credit.used().0
+    }
+}

@@ -1,0 +1,282 @@
+//! One endpoint with all that decides about deliveries to it. It outlives its subscriber.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use busway_core::endpoint::Verdict;
+use busway_core::transport::{Group, mark_dead, mark_waiting};
+use busway_core::{DeliveryError, Message, Outcome, Publication, Queue, Reason, clock};
+use serde_json::{Value, json};
+
+use crate::figures::Figures;
+use crate::gate::{Gate, LONGEST_RETRY_AFTER, Ticket, Way};
+use crate::inbox::Inbox;
+use crate::job::{Home, Job};
+use crate::lanes::{Admission, KeyGuard, Lanes, Parking};
+use crate::options::{EndpointSpec, Order};
+use crate::pace::Pace;
+use crate::producer::{Desk, Parcel};
+use crate::source::Part;
+use crate::workers::Workers;
+
+/// An endpoint in a running bus.
+pub(crate) struct Target {
+    pub(crate) name: Arc<str>,
+    pub(crate) index: usize,
+    pub(crate) spec: EndpointSpec,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) pace: Option<Pace>,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) room: Inbox<Job>,
+    pub(crate) figures: Figures,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) origin: String,
+}
+
+/// A message for one destination, before it has a place behind the gate.
+pub(crate) struct Offer {
+    pub(crate) message: Arc<Message>,
+    pub(crate) part: Part,
+    pub(crate) position: Option<u64>,
+}
+
+/// A message read back from `delayed` for one endpoint, with the place that was taken for it.
+pub(crate) struct Returned {
+    pub(crate) message: Arc<Message>,
+    pub(crate) part: Part,
+    pub(crate) position: Option<u64>,
+    pub(crate) deliveries: Option<u32>,
+    pub(crate) ticket: Ticket,
+    pub(crate) max_deliveries: u32,
+    /// Copies that had become durable in its endpoint's lanes before it was asked for.
+    pub(crate) since: u64,
+}
+
+impl Target {
+    /// Takes a message from `priority`: delivers it, lets it wait behind its key, or parks it.
+    pub(crate) fn offer(&self, offer: Offer, loud: bool) {
+        let key = self.lanes.key(&offer.message);
+        if key.is_some_and(|key| self.lanes.must_park(key)) {
+            return self.divert(offer, Reason::Order);
+        }
+        let way = if loud { Way::Loud } else { Way::Direct };
+        let ticket = match self.gate.enter(way, offer.message.account_or_dash()) {
+            Ok(ticket) => ticket,
+            Err(reason) => return self.divert(offer, reason),
+        };
+        let Offer { message, part, position } = offer;
+        let job = Job { message, part, home: Home::Priority, key, position, ticket };
+        let admission = match key {
+            None => Admission::Run(job),
+            Some(key) => self.lanes.admit(key, job),
+        };
+        match admission {
+            Admission::Run(job) => self.room.push(job),
+            Admission::Waits => {}
+            Admission::Park(Job { message, part, position, .. }) => {
+                self.divert(Offer { message, part, position }, Reason::Order);
+            }
+        }
+    }
+
+    /// Parks a message from `priority` untried, for this endpoint alone.
+    pub(crate) fn divert(&self, offer: Offer, reason: Reason) {
+        let key = self.lanes.key(&offer.message);
+        let parking = key.map(|key| self.lanes.parking(key));
+        self.figures.diverted(&reason);
+        let waiting = Waiting { reason, attempted: false, due: None };
+        self.desk.send([self.parcel(offer, key, waiting, None, parking)]);
+    }
+
+    /// Takes a message that was read back, with the place that was taken for it.
+    pub(crate) fn take_back(&self, returned: Returned) {
+        let Returned { message, part, position, deliveries, ticket, max_deliveries, since } = returned;
+        let key = self.lanes.key(&message);
+        let part = match key {
+            Some(key) => part.in_lane(self.lanes.ticket(key)),
+            None => part,
+        };
+        let fatal = if message.expires_at.is_some_and(|at| at < clock::now_ms()) {
+            Some(Reason::Expired)
+        } else if deliveries.is_some_and(|n| n > max_deliveries) {
+            Some(Reason::error("crash"))
+        } else {
+            None
+        };
+        if let Some(reason) = fatal {
+            self.figures.dead.add(1);
+            return part.finish(Outcome::Dead { reason, attempts: message.attempt });
+        }
+        let job = Job { message, part, home: Home::Delayed, key, position, ticket };
+        let admission = match key {
+            None => Admission::Run(job),
+            Some(key) => self.lanes.admit_read_back(key, job, since),
+        };
+        match admission {
+            Admission::Run(job) => self.room.push(job),
+            Admission::Waits => {}
+            Admission::Park(job) => job.give_back(),
+        }
+    }
+
+    /// Whether messages of an earlier process may be parked in its lanes.
+    pub(crate) fn lanes_unknown(&self) -> bool {
+        self.spec.order != Order::None && !self.lanes.known()
+    }
+
+    /// Brings a tried message to its outcome.
+    pub(crate) fn conclude(&self, job: Job, result: Result<(), DeliveryError>) {
+        let error = match result {
+            Ok(()) => {
+                self.figures.delivered.add(1);
+                return self.leave(job, Outcome::Ack);
+            }
+            Err(error) => error,
+        };
+        self.figures.failed.add(1);
+        tracing::debug!(endpoint = %self.name, id = %job.message.id, class = %error.class, detail = %error.detail, "a delivery failed");
+        let reason = Reason::error(&shortened(&error.class));
+        let tried = job.message.attempt.saturating_add(1);
+        let spent = tried >= self.spec.retry.attempts;
+        match error.verdict {
+            Verdict::Reject => self.leave(job, Outcome::Dead { reason, attempts: tried }),
+            Verdict::Retry if spent => self.leave(job, Outcome::Dead { reason, attempts: tried }),
+            verdict => {
+                let attempted = verdict == Verdict::Retry;
+                let asked = error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+                let wait = self.spec.retry.wait(tried).max(asked);
+                self.wait_again(job, Waiting { reason, attempted, due: Some(wait) });
+            }
+        }
+    }
+
+    /// Gives up what waits in the room because the gate is shut.
+    pub(crate) fn clear_room(&self) {
+        while let Some(job) = self.room.pop() {
+            self.wait_again(job, Waiting { reason: Reason::Breaker, attempted: false, due: None });
+        }
+    }
+
+    /// Whether a message of an account that `quiet` says is within its share waits for a worker.
+    pub(crate) fn waits(&self, quiet: impl Fn(&str) -> bool) -> bool {
+        self.room.any_of_first(64, |job| job.home == Home::Priority && quiet(job.message.account_or_dash()))
+    }
+
+    pub(crate) fn snapshot(&self) -> Value {
+        let (state, why) = self.gate.describe();
+        let (calls, limit) = self.gate.calls();
+        json!({
+            "endpoint": &*self.name, "state": state, "why": why, "in_flight": calls, "limit": limit,
+            "room": self.room.len(), "figures": self.figures.snapshot(),
+            "parked_ordered": self.lanes.parked(), "busy_keys": self.lanes.busy(),
+        })
+    }
+
+    /// The message is delivered or dead; the next of its key may run.
+    fn leave(&self, job: Job, outcome: Outcome) {
+        let Job { message, part, home, key, ticket, .. } = job;
+        match outcome {
+            Outcome::Dead { reason, attempts } if home == Home::Priority => {
+                self.figures.dead.add(1);
+                self.desk.send([self.dead_parcel(&message, part, reason, attempts)]);
+            }
+            outcome => {
+                if matches!(outcome, Outcome::Dead { .. }) {
+                    self.figures.dead.add(1);
+                }
+                part.finish(outcome);
+            }
+        }
+        if let Some(next) = key.and_then(|key| self.lanes.next(key)) {
+            self.room.push(next);
+        }
+        drop(ticket);
+    }
+
+    /// The message, and what waits behind it in its key, goes back to wait.
+    fn wait_again(&self, job: Job, waiting: Waiting) {
+        let Some(key) = job.key else {
+            return self.park_or_keep(job, None, waiting, None);
+        };
+        let (behind, guard) = self.lanes.hold(key, job.home);
+        self.park_or_keep(job, Some(key), waiting, Some(&guard));
+        for job in behind {
+            let waiting = Waiting { reason: Reason::Order, attempted: false, due: None };
+            self.park_or_keep(job, Some(key), waiting, Some(&guard));
+        }
+    }
+
+    fn park_or_keep(&self, job: Job, key: Option<u64>, waiting: Waiting, guard: Option<&Arc<KeyGuard>>) {
+        self.figures.diverted(&waiting.reason);
+        let Job { message, part, home, position, ticket, .. } = job;
+        match home {
+            Home::Priority => {
+                let offer = Offer { message, part, position };
+                let parking = key.map(|key| self.lanes.held(key));
+                self.desk.send([self.parcel(offer, key, waiting, guard.cloned(), parking)]);
+            }
+            Home::Delayed => part.finish(match waiting.due {
+                None => Outcome::Release,
+                Some(after) if waiting.attempted => Outcome::Retry { after, reason: waiting.reason },
+                Some(after) => Outcome::Park { after, reason: waiting.reason },
+            }),
+        }
+        drop(ticket);
+    }
+
+    fn parcel(
+        &self,
+        offer: Offer,
+        key: Option<u64>,
+        waiting: Waiting,
+        guard: Option<Arc<KeyGuard>>,
+        parking: Option<Parking>,
+    ) -> Parcel {
+        let now = clock::now_ms();
+        let mut message = Message::clone(&offer.message);
+        let due = waiting.due.map(|wait| now.saturating_add(ceil_ms(wait)));
+        let not_before = due.into_iter().chain(message.deliver_at).max();
+        mark_waiting(&mut message, waiting.reason, waiting.attempted, not_before.unwrap_or(now));
+        message.deliver_at = not_before;
+        message.destination = Some(self.name.to_string());
+        message.parked = Some(now);
+        let group = key.map(|key| Group { key, position: offer.position });
+        Parcel {
+            publication: Publication { queue: Queue::Delayed, message, group },
+            part: offer.part,
+            guard,
+            parking,
+            alone: false,
+        }
+    }
+
+    fn dead_parcel(&self, message: &Message, part: Part, reason: Reason, attempts: u32) -> Parcel {
+        let mut message = message.clone();
+        message.destination = Some(self.name.to_string());
+        mark_dead(&mut message, reason, attempts, &self.origin, clock::now_ms());
+        Parcel {
+            publication: Publication::new(Queue::Dead, message),
+            part,
+            guard: None,
+            parking: None,
+            alone: false,
+        }
+    }
+}
+
+/// Why, and until when, a message waits.
+struct Waiting {
+    reason: Reason,
+    attempted: bool,
+    due: Option<Duration>,
+}
+
+/// A class goes into an attribute of the message, which must stay small.
+fn shortened(class: &str) -> String {
+    class.chars().take(64).collect()
+}
+
+fn ceil_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}

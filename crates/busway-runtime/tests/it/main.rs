@@ -1,0 +1,10 @@
+//! The runtime on the reference transport.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod bench_bus;
+mod delivery;
+mod faults;
+mod flow;
+mod order;
+mod panics;
+mod stop;
