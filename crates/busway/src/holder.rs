@@ -1,0 +1,210 @@
+//! A bus held by this process: its store, its socket for other processes, its HTTP interface.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Result, State, Transport};
+use busway_embedded::socket;
+use busway_http::HttpServer;
+pub use busway_http::{RenderMetrics, install_recorder};
+use busway_runtime::{EndpointSpec, FlowOptions, RouteSpec, Runtime, RuntimeOptions};
+use serde_json::value::RawValue;
+
+use crate::config::Config;
+use crate::registry;
+use crate::remote::{AdminVerbs, Asker, RemoteAdmin};
+
+/// What a bus is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To take messages in and deliver them.
+    Deliver,
+    /// To publish, to look, or for one bounded run.
+    Look,
+}
+
+/// A handler of this process, as an endpoint with its route.
+#[derive(Clone)]
+pub(crate) struct Subscription {
+    pub(crate) name: String,
+    pub(crate) types: Vec<String>,
+    pub(crate) endpoint: Arc<dyn Endpoint>,
+}
+
+/// What a bus is opened with.
+#[derive(Default)]
+pub struct OpenOptions {
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// Gives the process's own metrics to `/metrics`.
+    pub metrics: Option<RenderMetrics>,
+}
+
+/// A bus held by this process. Dropping it is a forced stop: what was in hand is redelivered.
+pub struct Holder {
+    // In this order: whoever asks from outside goes first.
+    http: Option<HttpServer>,
+    #[expect(dead_code, reason = "held: it closes when dropped")]
+    socket: Option<socket::SocketServer>,
+    runtime: Arc<Runtime>,
+    grace: Duration,
+}
+
+impl Holder {
+    /// Opens the bus's state and store, starts its actors, serves its socket and, for
+    /// [`Purpose::Deliver`], its HTTP interface. Ready when it returns.
+    ///
+    /// Cancelling it lets go of what was opened.
+    ///
+    /// # Errors
+    /// `Held` where another process holds the store; `Configuration`; those of files and addresses.
+    pub async fn open(config: &Config, purpose: Purpose, options: OpenOptions) -> Result<Self> {
+        let transport = registry::transport(config)?;
+        let state = busway_state::open_url(&config.bus.state).await?;
+        let assembled = assemble(config, purpose, &options, &transport, state).await?;
+        let runtime = Arc::new(match purpose {
+            Purpose::Deliver => Runtime::start(assembled).await?,
+            Purpose::Look => Runtime::start_idle(assembled).await?,
+        });
+        let admin: Arc<dyn Admin> = Arc::clone(&runtime) as Arc<dyn Admin>;
+        let socket = match registry::embedded_path(config) {
+            None => None,
+            Some(path) => {
+                let verbs = Arc::new(Served(AdminVerbs::new(Arc::clone(&admin))));
+                Some(runtime.within(|| socket::serve(&path, verbs))?)
+            }
+        };
+        let http = match (&config.http, purpose) {
+            (Some(settings), Purpose::Deliver) => {
+                Some(HttpServer::start(http_config(settings), admin, options.metrics)?)
+            }
+            _ => None,
+        };
+        Ok(Self { http, socket, runtime, grace: config.flow.shutdown_grace })
+    }
+
+    /// The operator's verbs.
+    #[must_use]
+    pub fn admin(&self) -> Arc<dyn Admin> {
+        Arc::clone(&self.runtime) as Arc<dyn Admin>
+    }
+
+    /// Where the HTTP interface listens, if there is one.
+    #[must_use]
+    pub fn http_address(&self) -> Option<std::net::SocketAddr> {
+        self.http.as_ref().map(HttpServer::addr)
+    }
+
+    /// Waits until the bus cannot go on by itself, and says why.
+    pub async fn failed(&self) -> Error {
+        Error::new("run", ErrorKind::Internal, self.runtime.failed().await)
+    }
+
+    /// Stops in order within the grace; whether all that was in hand was finished. The rest is
+    /// redelivered.
+    ///
+    /// Cancelled, the bus is left draining.
+    pub async fn shutdown(&self) -> bool {
+        if let Some(http) = &self.http {
+            http.stop(self.grace).await;
+        }
+        self.runtime.shutdown(self.grace).await
+    }
+}
+
+/// The verbs of the process that holds the bus's store, if another one does.
+///
+/// # Errors
+/// `Timeout` where it does not answer within `timeout`, with its process id.
+pub async fn remote(config: &Config, timeout: Duration) -> Result<Option<Arc<dyn Admin>>> {
+    let Some(path) = registry::embedded_path(config) else { return Ok(None) };
+    if busway_embedded::is_held(&path).is_none() {
+        return Ok(None);
+    }
+    let admin = RemoteAdmin::new(Line(socket::Client::connect(&path, timeout).await?), timeout);
+    admin.ping().await?;
+    Ok(Some(Arc::new(admin)))
+}
+
+async fn assemble(
+    config: &Config,
+    purpose: Purpose,
+    options: &OpenOptions,
+    transport: &Arc<dyn Transport>,
+    state: Arc<dyn State>,
+) -> Result<RuntimeOptions> {
+    let mut assembled = RuntimeOptions::new(Name::new(&config.bus.name)?, Arc::clone(transport), state);
+    assembled.declare = registry::declare(config);
+    assembled.routes = registry::routes(config);
+    for (name, settings) in &config.endpoints {
+        let spec = registry::endpoint(config, name, settings, transport, purpose == Purpose::Look).await?;
+        assembled.endpoints.insert(name.clone(), spec);
+    }
+    for subscription in &options.subscriptions {
+        let spec = EndpointSpec {
+            max_concurrency: (config.flow.workers / 4).max(1),
+            ..EndpointSpec::new(Arc::clone(&subscription.endpoint))
+        };
+        assembled.endpoints.insert(subscription.name.clone(), spec);
+        assembled.routes.push(RouteSpec {
+            types: subscription.types.clone(),
+            accounts: Vec::new(),
+            to: vec![subscription.name.clone()],
+        });
+    }
+    assembled.flow = FlowOptions {
+        workers: config.flow.workers,
+        max_share: config.flow.max_share,
+        window: config.flow.window,
+        shutdown_grace: config.flow.shutdown_grace,
+        credit: config.flow.credit,
+        credit_bytes: config.flow.credit_bytes.bytes(),
+        ..FlowOptions::default()
+    };
+    Ok(assembled)
+}
+
+fn http_config(settings: &crate::config::Http) -> busway_http::HttpConfig {
+    busway_http::HttpConfig {
+        token: settings.token.clone(),
+        hosts: settings.hosts.clone(),
+        max_body_bytes: settings.max_body.bytes(),
+        max_stream_bytes: settings.max_stream.bytes() as u64,
+        max_lines: settings.max_lines,
+        max_batch: settings.max_batch,
+        max_held_bytes: settings.max_held.bytes(),
+        max_connections: settings.max_connections,
+        deadline: settings.deadline,
+        keep_alive: settings.keep_alive,
+        ..busway_http::HttpConfig::new(settings.listen)
+    }
+}
+
+/// The holder's end of the socket.
+struct Served(AdminVerbs);
+
+#[async_trait]
+impl socket::Verbs for Served {
+    async fn call(&self, _verb: &str, params: Box<RawValue>) -> Result<Box<RawValue>> {
+        let answer = self.0.answer(params.get().as_bytes()).await;
+        String::from_utf8(answer)
+            .ok()
+            .and_then(|text| RawValue::from_string(text).ok())
+            .ok_or_else(|| Error::new("answer", ErrorKind::Internal, "an answer has no JSON form"))
+    }
+}
+
+/// Another process's end of the socket.
+struct Line(socket::Client);
+
+#[async_trait]
+impl Asker for Line {
+    async fn ask(&self, call: &[u8], deadline: Duration) -> Result<Vec<u8>> {
+        let text = std::str::from_utf8(call)
+            .ok()
+            .and_then(|text| RawValue::from_string(text.to_owned()).ok())
+            .ok_or_else(|| Error::new("ask", ErrorKind::Internal, "a call has no JSON form"))?;
+        let answer = self.0.call("admin", text, deadline).await?;
+        Ok(answer.get().as_bytes().to_vec())
+    }
+}
