@@ -1,0 +1,161 @@
+//! How a verb reaches the bus: through the process that holds the embedded store, else by opening
+//! it. Both ways answer the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use busway::config::Config;
+use busway::core::{Admin, Error, ErrorKind, Result};
+use busway::holder::{Holder, OpenOptions, Purpose};
+
+/// How long to wait before a store that was held a moment ago is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// A bus within reach of a verb.
+pub(crate) enum Handle {
+    /// Another process holds it.
+    Remote(Arc<dyn Admin>),
+    /// This process has opened it.
+    Local(Box<dyn Opened>),
+}
+
+impl Handle {
+    /// The verbs.
+    pub(crate) fn admin(&self) -> Arc<dyn Admin> {
+        match self {
+            Self::Remote(admin) => Arc::clone(admin),
+            Self::Local(opened) => opened.admin(),
+        }
+    }
+
+    /// Lets go of it; a bus that was opened here is closed in order.
+    pub(crate) async fn close(self) -> Result<()> {
+        match self {
+            Self::Remote(_) => Ok(()),
+            Self::Local(opened) => opened.close().await,
+        }
+    }
+}
+
+/// A bus that this process opened for one verb: nothing is delivered unless the verb says so.
+#[async_trait]
+pub(crate) trait Opened: Send + Sync {
+    /// Its verbs.
+    fn admin(&self) -> Arc<dyn Admin>;
+
+    /// Closes it in order.
+    async fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// A bus that runs in this process until it is told to stop.
+#[async_trait]
+pub(crate) trait Daemon: Send + Sync {
+    /// Where it can be reached, in words for the log.
+    fn reachable(&self) -> String;
+
+    /// Its verbs.
+    fn admin(&self) -> Arc<dyn Admin>;
+
+    /// Applies what can change live; answers the settings that need a restart.
+    async fn reload(&self, config: &Config) -> Result<Vec<String>>;
+
+    /// Ends when the bus cannot go on by itself.
+    async fn failed(&self) -> Error;
+
+    /// Drains within the grace and closes everything.
+    async fn shutdown(self: Box<Self>) -> Result<()>;
+}
+
+/// Reaches the bus: through its holder where there is one, else by opening it, within `timeout`.
+///
+/// # Errors
+/// `Timeout` where a holder does not answer; those of opening the bus.
+pub(crate) async fn connect(config: &Config, timeout: Duration) -> Result<Handle> {
+    let until = tokio::time::Instant::now() + timeout;
+    loop {
+        let found = match busway::holder::remote(config, timeout).await {
+            Ok(Some(admin)) => return Ok(Handle::Remote(admin)),
+            Ok(None) => open_local(config).await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(opened) => return Ok(Handle::Local(opened)),
+            // The holder is only just starting, or about to end.
+            Err(error) if passes(&error) && tokio::time::Instant::now() < until => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn passes(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Held | ErrorKind::Unavailable)
+}
+
+/// Opens the bus in this process for one verb.
+async fn open_local(config: &Config) -> Result<Box<dyn Opened>> {
+    let holder = Holder::open(config, Purpose::Look, OpenOptions::default()).await?;
+    Ok(Box::new(Local(holder)))
+}
+
+/// Starts the bus in this process; queues are declared and endpoints served when it returns.
+pub(crate) async fn start(config: &Config) -> Result<Box<dyn Daemon>> {
+    let mut options = OpenOptions::default();
+    options.metrics = Some(busway::holder::install_recorder()?);
+    let holder = Holder::open(config, Purpose::Deliver, options).await?;
+    Ok(Box::new(Running { holder, config: config.clone() }))
+}
+
+/// A bus opened for one verb.
+struct Local(Holder);
+
+#[async_trait]
+impl Opened for Local {
+    fn admin(&self) -> Arc<dyn Admin> {
+        self.0.admin()
+    }
+
+    async fn close(self: Box<Self>) -> Result<()> {
+        self.0.shutdown().await;
+        Ok(())
+    }
+}
+
+/// A bus that runs until it is told to stop.
+struct Running {
+    holder: Holder,
+    config: Config,
+}
+
+#[async_trait]
+impl Daemon for Running {
+    fn reachable(&self) -> String {
+        let store = busway::registry::embedded_path(&self.config);
+        let socket = store.map(|path| path.join("busway.sock").display().to_string());
+        let http = self.holder.http_address().map(|address| format!("http://{address}"));
+        let ways: Vec<String> = http.into_iter().chain(socket).collect();
+        format!("reachable at {}", ways.join(" and "))
+    }
+
+    fn admin(&self) -> Arc<dyn Admin> {
+        self.holder.admin()
+    }
+
+    async fn reload(&self, config: &Config) -> Result<Vec<String>> {
+        Ok(self.config.changes(config))
+    }
+
+    async fn failed(&self) -> Error {
+        self.holder.failed().await
+    }
+
+    async fn shutdown(self: Box<Self>) -> Result<()> {
+        if self.holder.shutdown().await {
+            return Ok(());
+        }
+        Err(Error::new("stop", ErrorKind::Timeout, "not all that was in hand was finished within the grace")
+            .advise("nothing is lost: it is delivered again at the next start"))
+    }
+}

@@ -1,0 +1,34 @@
+//! `endpoints list|pause|resume|test`.
+
+use serde_json::json;
+
+use super::Scope;
+use crate::cli::{Endpoints, Named};
+use crate::exit::Outcome;
+use crate::output;
+
+pub(super) async fn run(scope: &Scope, verb: &Endpoints) -> Outcome {
+    match verb {
+        Endpoints::List(_) => {
+            let rows = scope.with_bus(|bus| async move { Ok(bus.endpoints().await?) }).await?;
+            if scope.json { output::json(&rows) } else { output::print(&output::endpoints(&rows)) }
+        }
+        Endpoints::Pause(named) => pause(scope, named, true).await,
+        Endpoints::Resume(named) => pause(scope, named, false).await,
+        Endpoints::Test(Named { name, .. }) => {
+            let result = scope.with_bus(|bus| async move { Ok(bus.endpoint_test(name).await?) }).await?;
+            if scope.json {
+                return output::json(&json!({ "endpoint": name, "result": result }));
+            }
+            output::line(&format!("endpoint {name}: {}", output::plain(&result)))
+        }
+    }
+}
+
+async fn pause(scope: &Scope, Named { name, .. }: &Named, paused: bool) -> Outcome {
+    scope.with_bus(|bus| async move { Ok(bus.endpoint_pause(name, paused).await?) }).await?;
+    if scope.json {
+        return output::json(&json!({ "endpoint": name, "paused": paused }));
+    }
+    output::line(&format!("endpoint {name} is {}", if paused { "paused" } else { "resumed" }))
+}

@@ -1,0 +1,7 @@
+//! The program as its users meet it: the built binary, its output and its exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bus;
+mod config;
+mod harness;
+mod usage;
