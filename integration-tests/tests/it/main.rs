@@ -1,0 +1,12 @@
+//! Tests of whole processes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod cli;
+mod disk;
+mod endpoints;
+mod fairness;
+mod harness;
+mod http;
+mod kill9;
+mod memory;
+mod powerloss;
