@@ -185,6 +185,8 @@ fn a_pause_survives_a_kill_and_what_waits_arrives_after_it() {
     bed.ask(&["endpoints", "pause", "it"]);
     publish(&daemon, "1");
     until(LIMIT, "it is parked", || daemon.endpoint("it")["waiting"] == 1);
+    // Killed before its source is settled, it would come again and wait twice.
+    until(LIMIT, "its source is settled", || daemon.waiting() == 1);
     daemon.kill();
     let daemon = bed.start();
     let row = daemon.endpoint("it");
