@@ -8,34 +8,19 @@ use async_trait::async_trait;
 use busway::config::Config;
 use busway::core::{Admin, Error, ErrorKind, Result};
 use busway::holder::{Holder, OpenOptions, Purpose};
+use tokio::time::Instant;
+
+use crate::follow::Follow;
 
 /// How long to wait before a store that was held a moment ago is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// A bus within reach of a verb.
-pub(crate) enum Handle {
+/// A bus that was reached.
+pub(crate) enum Reached {
     /// Another process holds it.
-    Remote(Arc<dyn Admin>),
+    Holder(Arc<dyn Admin>),
     /// This process has opened it.
-    Local(Box<dyn Opened>),
-}
-
-impl Handle {
-    /// The verbs.
-    pub(crate) fn admin(&self) -> Arc<dyn Admin> {
-        match self {
-            Self::Remote(admin) => Arc::clone(admin),
-            Self::Local(opened) => opened.admin(),
-        }
-    }
-
-    /// Lets go of it; a bus that was opened here is closed in order.
-    pub(crate) async fn close(self) -> Result<()> {
-        match self {
-            Self::Remote(_) => Ok(()),
-            Self::Local(opened) => opened.close().await,
-        }
-    }
+    Opened(Box<dyn Opened>),
 }
 
 /// A bus that this process opened for one verb: nothing is delivered unless the verb says so.
@@ -67,27 +52,43 @@ pub(crate) trait Daemon: Send + Sync {
     async fn shutdown(self: Box<Self>) -> Result<()>;
 }
 
-/// Reaches the bus: through its holder where there is one, else by opening it, within `timeout`.
+/// Reaches the bus, through its holder where there is one, else by opening it, and follows it from
+/// holder to holder; each is given `timeout`.
+///
+/// # Errors
+/// Those of [`reach`].
+pub(crate) async fn connect(config: &Config, timeout: Duration) -> Result<Arc<Follow>> {
+    let reached = reach(config, timeout).await?;
+    Ok(Arc::new(Follow::new(config.clone(), timeout, reached)))
+}
+
+/// Reaches the bus as it is held now, within `timeout`.
 ///
 /// # Errors
 /// `Timeout` where a holder does not answer; those of opening the bus.
-pub(crate) async fn connect(config: &Config, timeout: Duration) -> Result<Handle> {
-    let until = tokio::time::Instant::now() + timeout;
+pub(crate) async fn reach(config: &Config, timeout: Duration) -> Result<Reached> {
+    let until = Instant::now() + timeout;
     loop {
-        let found = match busway::holder::remote(config, timeout).await {
-            Ok(Some(admin)) => return Ok(Handle::Remote(admin)),
-            Ok(None) => open_local(config).await,
+        let reached = match busway::holder::remote(config, timeout).await {
+            Ok(Some(admin)) => Ok(Reached::Holder(admin)),
+            Ok(None) => open_local(config).await.map(Reached::Opened),
             Err(error) => Err(error),
         };
-        match found {
-            Ok(opened) => return Ok(Handle::Local(opened)),
-            // The holder is only just starting, or about to end.
-            Err(error) if passes(&error) && tokio::time::Instant::now() < until => {
-                tokio::time::sleep(AGAIN).await;
-            }
-            Err(error) => return Err(error),
+        match reached {
+            Ok(reached) => return Ok(reached),
+            Err(error) => wait_for_holder(error, until).await?,
         }
     }
+}
+
+/// Waits a moment where another process is only just starting with the store, or about to end; gives
+/// back any other error, and that one once it is late.
+async fn wait_for_holder(error: Error, until: Instant) -> Result<()> {
+    if !passes(&error) || Instant::now() >= until {
+        return Err(error);
+    }
+    tokio::time::sleep(AGAIN).await;
+    Ok(())
 }
 
 fn passes(error: &Error) -> bool {
@@ -100,11 +101,29 @@ async fn open_local(config: &Config) -> Result<Box<dyn Opened>> {
     Ok(Box::new(Local(holder)))
 }
 
-/// Starts the bus in this process; queues are declared and endpoints served when it returns.
-pub(crate) async fn start(config: &Config) -> Result<Box<dyn Daemon>> {
-    let mut options = OpenOptions::default();
-    options.metrics = Some(busway::holder::install_recorder()?);
-    let holder = Holder::open(config, Purpose::Deliver, options).await?;
+/// Starts the bus in this process; queues are declared and endpoints served when it returns. A verb
+/// that holds the store is given `timeout` to end.
+///
+/// # Errors
+/// `Held` where it does not; those of opening the bus.
+pub(crate) async fn start(config: &Config, timeout: Duration) -> Result<Box<dyn Daemon>> {
+    let metrics = busway::holder::install_recorder()?;
+    let until = Instant::now() + timeout;
+    let mut told = false;
+    let holder = loop {
+        let mut options = OpenOptions::default();
+        options.metrics = Some(metrics.clone());
+        match Holder::open(config, Purpose::Deliver, options).await {
+            Ok(holder) => break holder,
+            Err(error) if error.kind() == ErrorKind::Held => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!("waiting for the store: {error}");
+                }
+                wait_for_holder(error, until).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    };
     Ok(Box::new(Running { holder, config: config.clone() }))
 }
 

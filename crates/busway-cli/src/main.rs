@@ -14,6 +14,7 @@ mod cli;
 mod client;
 mod demo;
 mod exit;
+mod follow;
 mod logs;
 mod output;
 mod verbs;

@@ -16,10 +16,12 @@ use std::sync::Arc;
 
 use busway::config::{LoadOptions, Loaded, load};
 use busway::core::Admin;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Accounts, After, Cli, Common, Config, Dead, Endpoints, Verb};
-use crate::client::{self, Handle};
+use crate::client;
 use crate::exit::{Failure, Outcome};
+use crate::follow::Follow;
 use crate::logs;
 
 /// Does what the command line says.
@@ -57,7 +59,7 @@ impl Scope {
     }
 
     /// Reaches the bus, wherever it is held.
-    pub(crate) async fn reach(&self) -> Outcome<Handle> {
+    pub(crate) async fn reach(&self) -> Outcome<Arc<Follow>> {
         let loaded = self.load()?;
         tokio::select! {
             handle = client::connect(&loaded.config, self.common.timeout()) => Ok(handle?),
@@ -70,22 +72,25 @@ impl Scope {
     where
         F: Future<Output = Outcome<T>>,
     {
-        let handle = self.reach().await?;
+        let bus = self.reach().await?;
         let done = tokio::select! {
-            done = work(handle.admin()) => done,
+            done = work(Arc::clone(&bus) as Arc<dyn Admin>) => done,
             () = interrupted() => Err(Failure::Interrupted),
         };
-        let closed = handle.close().await;
+        let closed = bus.close().await;
         let done = done?;
         closed?;
         Ok(done)
     }
 }
 
-/// Ends when the user asks the program to stop.
+/// Ends when the program is asked to stop.
 pub(crate) async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        Some(()) = terminate.recv() => {}
+        else => std::future::pending().await,
     }
 }
 

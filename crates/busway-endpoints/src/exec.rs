@@ -132,7 +132,7 @@ impl ExecEndpoint {
             tracing::debug!(
                 endpoint = self.config.name,
                 class = &*e.class,
-                stderr = text,
+                stderr_bytes = text.len(),
                 "the program failed"
             );
         }

@@ -127,7 +127,7 @@ fn status_of(error: &Error) -> StatusCode {
     match error.kind() {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::InvalidHeader | ErrorKind::Malformed => StatusCode::BAD_REQUEST,
+        ErrorKind::InvalidHeader | ErrorKind::Malformed | ErrorKind::Configuration => StatusCode::BAD_REQUEST,
         ErrorKind::Conflict | ErrorKind::LeaseLost => StatusCode::CONFLICT,
         ErrorKind::Full => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
@@ -174,6 +174,7 @@ mod tests {
             (ErrorKind::Full, 429),
             (ErrorKind::TooLarge, 413),
             (ErrorKind::Malformed, 400),
+            (ErrorKind::Configuration, 400),
             (ErrorKind::Conflict, 409),
             (ErrorKind::Unsupported, 501),
             (ErrorKind::Unroutable, 400),

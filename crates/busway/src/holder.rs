@@ -1,7 +1,7 @@
 //! A bus held by this process: its store, its socket for other processes, its HTTP interface.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Result, State, Transport};
@@ -44,7 +44,6 @@ pub struct OpenOptions {
 pub struct Holder {
     // In this order: whoever asks from outside goes first.
     http: Option<HttpServer>,
-    #[expect(dead_code, reason = "held: it closes when dropped")]
     socket: Option<socket::SocketServer>,
     runtime: Arc<Runtime>,
     grace: Duration,
@@ -101,14 +100,26 @@ impl Holder {
     }
 
     /// Stops in order within the grace; whether all that was in hand was finished. The rest is
-    /// redelivered.
+    /// redelivered. Whoever asks from outside has half of it: a request that is never complete must
+    /// not take the time of what is being delivered.
     ///
     /// Cancelled, the bus is left draining.
     pub async fn shutdown(&self) -> bool {
-        if let Some(http) = &self.http {
-            http.stop(self.grace).await;
-        }
-        self.runtime.shutdown(self.grace).await
+        let until = Instant::now() + self.grace;
+        let http = async {
+            if let Some(http) = &self.http {
+                http.stop(self.grace / 2).await;
+            }
+        };
+        let socket = async {
+            if let Some(socket) = &self.socket
+                && !socket.close(self.grace / 2).await
+            {
+                tracing::warn!("verbs of other processes were in hand when their time was over");
+            }
+        };
+        tokio::join!(http, socket);
+        self.runtime.shutdown(until.saturating_duration_since(Instant::now())).await
     }
 }
 
@@ -122,8 +133,14 @@ pub async fn remote(config: &Config, timeout: Duration) -> Result<Option<Arc<dyn
         return Ok(None);
     }
     let admin = RemoteAdmin::new(Line(socket::Client::connect(&path, timeout).await?), timeout);
-    admin.ping().await?;
-    Ok(Some(Arc::new(admin)))
+    match admin.ping().await {
+        Ok(()) => Ok(Some(Arc::new(admin))),
+        // A ping does nothing, so it was surely not taken.
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            Err(error.class_of(ErrorKind::Unavailable.class()))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn assemble(

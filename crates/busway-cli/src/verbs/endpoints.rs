@@ -1,10 +1,13 @@
 //! `endpoints list|pause|resume|test`.
 
+use std::sync::Arc;
+
+use busway::core::{Admin, ErrorClass};
 use serde_json::json;
 
 use super::Scope;
 use crate::cli::{Endpoints, Named};
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::output;
 
 pub(super) async fn run(scope: &Scope, verb: &Endpoints) -> Outcome {
@@ -16,7 +19,15 @@ pub(super) async fn run(scope: &Scope, verb: &Endpoints) -> Outcome {
         Endpoints::Pause(named) => pause(scope, named, true).await,
         Endpoints::Resume(named) => pause(scope, named, false).await,
         Endpoints::Test(Named { name, .. }) => {
-            let result = scope.with_bus(|bus| async move { Ok(bus.endpoint_test(name).await?) }).await?;
+            // An endpoint is neither the bus nor a broker: that it refuses is a failure like another.
+            let test = |bus: Arc<dyn Admin>| async move {
+                let tested = bus.endpoint_test(name).await;
+                tested.map_err(|error| match error.class() {
+                    ErrorClass::Retry => Failure::Failed(error.to_string()),
+                    _ => Failure::Bus(error),
+                })
+            };
+            let result = scope.with_bus(test).await?;
             if scope.json {
                 return output::json(&json!({ "endpoint": name, "result": result }));
             }

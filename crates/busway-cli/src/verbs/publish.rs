@@ -26,10 +26,10 @@ pub(super) async fn run(scope: &Scope, publish: Publish) -> Outcome {
         (None, Some(r#type)) => Lines::of_one(single::message(r#type, one)?),
         (None, None) => return Err(Failure::Usage("give --type or --jsonl".to_owned())),
     };
-    let handle = scope.reach().await?;
+    let bus = scope.reach().await?;
     let began = Instant::now();
     let mut publisher = Publisher {
-        bus: handle.admin(),
+        bus: Arc::clone(&bus) as Arc<dyn Admin>,
         deadline: scope.common.timeout(),
         rate,
         began,
@@ -39,7 +39,7 @@ pub(super) async fn run(scope: &Scope, publish: Publish) -> Outcome {
     let done = publisher.publish_all(&mut lines).await;
     let mut summary = publisher.summary;
     summary.seconds = began.elapsed().as_secs_f64();
-    let closed = handle.close().await;
+    let closed = bus.close().await;
     if scope.json {
         output::json(&summary)?
     } else {

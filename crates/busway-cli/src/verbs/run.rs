@@ -35,7 +35,7 @@ async fn daemon(scope: &Scope) -> Outcome {
     let mut config = scope.load()?.config;
     let mut signals = Signals::new()?;
     let bus = tokio::select! {
-        bus = client::start(&config) => bus?,
+        bus = client::start(&config, scope.common.timeout()) => bus?,
         () = signals.stopped() => return Ok(()),
     };
     notify::tell("READY=1");
@@ -58,7 +58,7 @@ async fn daemon(scope: &Scope) -> Outcome {
     let closed = bus.shutdown().await;
     match failed {
         Some(error) => Err(Failure::Bus(error)),
-        None => Ok(closed?),
+        None => closed.map_err(|error| Failure::Failed(error.to_string())),
     }
 }
 
@@ -118,7 +118,10 @@ async fn apply(bus: &dyn Daemon, config: &mut Config, new: Config) {
             if !restart.is_empty() {
                 tracing::warn!("needs a restart: {}", restart.join(", "));
             }
-            *config = new;
+            // Compared again next time with what runs, not with what was asked for.
+            if restart.is_empty() {
+                *config = new;
+            }
         }
         Err(error) => tracing::error!("not reloaded, the configuration stays as it is: {error}"),
     }

@@ -26,31 +26,35 @@ type = ["bad.#"]
 to = ["script"]
 "#;
 
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     Place::new().file("busway.toml", CONFIG).env("PATH", "/usr/bin:/bin")
 }
 
 /// A bus that runs in a process of its own; killed when dropped.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
 }
 
 impl Daemon {
     fn start(place: &Place) -> Self {
-        let log = std::fs::File::create(place.path("run.log")).unwrap();
-        let child = place.command("run").stderr(log).stdout(Stdio::null()).spawn().unwrap();
-        let daemon = Self { child };
+        let daemon = Self::begin(place, "run");
         until("the daemon is ready", || log_of(place).contains("ready"));
         daemon
     }
 
-    fn signal(&self, name: &str) {
+    /// Starts it by these words, ready or not.
+    pub(crate) fn begin(place: &Place, words: &str) -> Self {
+        let log = std::fs::File::create(place.path("run.log")).unwrap();
+        Self { child: place.command(words).stderr(log).stdout(Stdio::null()).spawn().unwrap() }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let command = format!("kill -{name} {}", self.child.id());
         assert!(std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success());
     }
 
     /// Waits for its end and gives its exit code.
-    fn ended(mut self) -> Option<i32> {
+    pub(crate) fn ended(mut self) -> Option<i32> {
         let mut status = None;
         until("the daemon has ended", || {
             status = self.child.try_wait().unwrap();
@@ -67,12 +71,12 @@ impl Drop for Daemon {
     }
 }
 
-fn log_of(place: &Place) -> String {
+pub(crate) fn log_of(place: &Place) -> String {
     std::fs::read_to_string(place.path("run.log")).unwrap_or_default()
 }
 
 #[track_caller]
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < deadline, "not within a minute: {what}");
@@ -88,13 +92,13 @@ fn fed(place: &Place, words: &str, input: &str) -> Ran {
     Ran::of(child.wait_with_output().unwrap())
 }
 
-fn json(place: &Place, words: &str) -> Value {
+pub(crate) fn json(place: &Place, words: &str) -> Value {
     let ran = place.run(words);
     assert_eq!(ran.code, Some(0), "{words}: {}", ran.stderr);
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{words}: {error}: {}", ran.stdout))
 }
 
-fn audit(place: &Place) -> Vec<String> {
+pub(crate) fn audit(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.path("audit.jsonl")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }

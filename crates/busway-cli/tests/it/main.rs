@@ -3,5 +3,6 @@
 
 mod bus;
 mod config;
+mod handover;
 mod harness;
 mod usage;

@@ -138,11 +138,25 @@ fn is_json(content_type: &str) -> bool {
         || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
 }
 
-/// Whether the media type declares text whose characters are those of UTF-8: `text/*` without a
+/// Media types besides `text/*` and `+xml` that are text, in UTF-8 where they name no `charset`.
+const TEXTS: [&str; 10] = [
+    "application/xml",
+    "application/x-www-form-urlencoded",
+    "application/x-ndjson",
+    "application/jsonl",
+    "application/yaml",
+    "application/x-yaml",
+    "application/toml",
+    "application/javascript",
+    "application/graphql",
+    "application/sql",
+];
+
+/// Whether the media type declares text whose characters are those of UTF-8: a text without a
 /// `charset`, or anything whose `charset` is UTF-8 or its subset US-ASCII.
 fn is_utf8_text(content_type: &str) -> bool {
     let mut parts = content_type.split(';');
-    let text = parts.next().and_then(|essence| essence.trim_start().get(..5));
+    let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
     let charset = parts.filter_map(|part| part.split_once('=')).find_map(|(name, value)| {
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     });
@@ -150,7 +164,7 @@ fn is_utf8_text(content_type: &str) -> bool {
         Some(charset) => {
             ["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
         }
-        None => text.is_some_and(|text| text.eq_ignore_ascii_case("text/")),
+        None => essence.starts_with("text/") || essence.ends_with("+xml") || TEXTS.contains(&&*essence),
     }
 }
 

@@ -163,7 +163,7 @@ fn the_payload_is_written_by_what_it_is() {
     assert_eq!(form("text/plain", b"\xff"), "_base64\":\"/w==\"");
     assert_eq!(form("text/plain; charset=latin1", "ü".as_bytes()), "_base64\":\"w7w=\"");
     assert_eq!(form("application/xml; charset=utf-8", b"<a/>"), "\":\"<a/>\"");
-    assert_eq!(form("application/xml", b"<a/>"), "_base64\":\"PGEvPg==\"");
+    assert_eq!(form("application/xml", b"<a/>"), "\":\"<a/>\"");
 }
 
 #[test]
@@ -239,4 +239,27 @@ fn a_binary_event_is_known_by_its_headers() {
     assert!(http::is_binary(["host", "Ce-Type"].into_iter()));
     assert!(http::is_binary(["ce-specversion"].into_iter()));
     assert!(!http::is_binary(["content-type", "ce-id"].into_iter()));
+}
+
+#[test]
+fn a_text_is_written_as_its_characters_and_anything_else_as_base64() {
+    for (content_type, text) in [
+        ("text/csv", true),
+        ("application/xml", true),
+        ("Application/SOAP+XML; action=\"a\"", true),
+        ("application/x-www-form-urlencoded", true),
+        ("application/yaml; charset=UTF-8", true),
+        ("application/xml; charset=iso-8859-1", false),
+        ("application/octet-stream", false),
+        ("image/png", false),
+    ] {
+        let message = Message::new("a", "<a>\u{e9}</a>").content_type(content_type);
+        let written = json::encode(&message);
+        let seen = String::from_utf8(written.clone()).unwrap();
+        assert_eq!(seen.contains("\"data\":\"<a>\u{e9}</a>\""), text, "{content_type}: {seen}");
+        assert_eq!(seen.contains("data_base64"), !text, "{content_type}: {seen}");
+        assert_eq!(json::decode(&written).unwrap().data, message.data, "{content_type}");
+        let broken = Message::new("a", vec![b'<', 0xe9]).content_type(content_type);
+        assert!(json::encode(&broken).windows(11).any(|part| part == b"data_base64"), "{content_type}");
+    }
 }

@@ -45,9 +45,21 @@ impl Client {
         })?;
         let mut stream = self.open().await?;
         let exchange = async {
-            frame::write(&mut stream, &request).await?;
-            let length = frame::read_length(&mut stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            frame::read_body(&mut stream, length, frame::LARGEST).await
+            let written = frame::write(&mut stream, &request).await;
+            if let Err(error) = &written
+                && error.kind() == io::ErrorKind::InvalidInput
+            {
+                return written.map(|()| Vec::new());
+            }
+            // A holder that is ending answers without reading, so the answer may be there all the same.
+            let read = async {
+                let length = frame::read_length(&mut stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                frame::read_body(&mut stream, length, frame::LARGEST).await
+            };
+            match (written, read.await) {
+                (Err(error), Err(_)) => Err(error),
+                (_, read) => read,
+            }
         };
         let answer = match tokio::time::timeout(timeout, exchange).await {
             Ok(Ok(answer)) => answer,

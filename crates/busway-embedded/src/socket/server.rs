@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixListener as StdListener;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use busway_core::{Error, ErrorKind, Result};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -54,6 +54,30 @@ pub struct SocketServer {
     /// Device and number of the file, so that a successor's is not removed.
     made: (u64, u64),
     accepting: JoinHandle<()>,
+    closing: watch::Sender<bool>,
+    /// Its sender goes with the last connection.
+    ended: watch::Receiver<()>,
+}
+
+impl SocketServer {
+    /// Ends in order: takes no further request, tells every client whose request was not taken, and
+    /// waits until those that were are answered, `grace` at most; whether all were.
+    ///
+    /// Cancelled, no request is taken any more and those in hand go on.
+    pub async fn close(&self, grace: Duration) -> bool {
+        self.remove_file();
+        self.closing.send_replace(true);
+        let mut ended = self.ended.clone();
+        timeout(grace, async { while ended.changed().await.is_ok() {} }).await.is_ok()
+    }
+
+    fn remove_file(&self) {
+        if identity(&self.path).is_ok_and(|found| found == self.made)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
+        }
+    }
 }
 
 /// Serves requests to the store at `path`, which this process holds. Must be called within a tokio
@@ -83,18 +107,19 @@ pub fn serve_with(path: &Path, verbs: Arc<dyn Verbs>, limits: SocketLimits) -> R
     }
     let listener = bind(path).map_err(failed)?;
     let made = identity(&socket).map_err(failed)?;
-    let accepting = tokio::spawn(accept(listener, verbs, limits));
-    Ok(SocketServer { path: socket, made, accepting })
+    let (closing, told) = watch::channel(false);
+    let (alive, ended) = watch::channel(());
+    let accepting = tokio::spawn(async move {
+        accept(listener, verbs, limits, told).await;
+        drop(alive);
+    });
+    Ok(SocketServer { path: socket, made, accepting, closing, ended })
 }
 
 impl Drop for SocketServer {
     fn drop(&mut self) {
         self.accepting.abort();
-        if identity(&self.path).is_ok_and(|found| found == self.made)
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
-        }
+        self.remove_file();
     }
 }
 
@@ -114,43 +139,96 @@ fn identity(socket: &Path) -> io::Result<(u64, u64)> {
     Ok((found.dev(), found.ino()))
 }
 
-/// Accepts connections; those that are open end with the task that accepts.
-async fn accept(listener: UnixListener, verbs: Arc<dyn Verbs>, limits: SocketLimits) {
+/// Accepts connections until it is told to close; those that are open end with the task that accepts.
+async fn accept(
+    listener: UnixListener,
+    verbs: Arc<dyn Verbs>,
+    limits: SocketLimits,
+    mut closing: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(limits.connections.max(1)));
     let mut open = tokio::task::JoinSet::new();
-    loop {
-        while open.try_join_next().is_some() {}
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                open.spawn(connection(stream, verbs.clone(), limits, permit));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+    let told = closing.clone();
+    let accepting = async {
+        loop {
+            while open.try_join_next().is_some() {}
+            let Ok(permit) = room.clone().acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    open.spawn(connection(stream, verbs.clone(), limits, told.clone(), permit));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             }
         }
+    };
+    tokio::select! {
+        () = accepting => return,
+        () = told_to_close(&mut closing) => {}
     }
+    // Those who have connected and were not accepted would not learn that nobody took their request.
+    match listener.into_std() {
+        Ok(listener) => {
+            while let Ok((stream, _)) = listener.accept() {
+                open.spawn(async move { said(turn_away(stream, limits.transfer).await) });
+            }
+        }
+        Err(error) => tracing::warn!(%error, "those who wait to be accepted could not be told of the end"),
+    }
+    while open.join_next().await.is_some() {}
+}
+
+async fn told_to_close(closing: &mut watch::Receiver<bool>) {
+    // The sender goes with the server, which ends the tasks that wait here.
+    let gone = closing.wait_for(|closing| *closing).await.is_err();
+    tracing::trace!(gone, "the socket closes");
 }
 
 async fn connection(
     mut stream: UnixStream,
     verbs: Arc<dyn Verbs>,
     limits: SocketLimits,
+    closing: watch::Receiver<bool>,
     _room: OwnedSemaphorePermit,
 ) {
-    if let Err(error) = serve_connection(&mut stream, verbs, limits).await {
+    said(serve_connection(&mut stream, verbs, limits, closing).await);
+}
+
+fn said(ended: io::Result<()>) {
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
     }
+}
+
+async fn turn_away(stream: StdStream, limit: Duration) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    within(limit, goodbye(&mut UnixStream::from_std(stream)?)).await
+}
+
+/// Answers the next request, which is not read, as not taken: the client reads the answer even where
+/// it could not write all of the request.
+async fn goodbye(stream: &mut UnixStream) -> io::Result<()> {
+    let error = Error::new("call", ErrorKind::Unavailable, "the process that holds the store is ending")
+        .advise("ask again: the next one answers");
+    frame::write(stream, &encode(Err(error))?).await
 }
 
 async fn serve_connection(
     stream: &mut UnixStream,
     verbs: Arc<dyn Verbs>,
     limits: SocketLimits,
+    mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
     loop {
-        let Some(length) = within(limits.idle, frame::read_length(stream)).await? else { return Ok(()) };
+        let length = tokio::select! {
+            length = within(limits.idle, frame::read_length(stream)) => length?,
+            () = told_to_close(&mut closing) => {
+                return within(limits.transfer, goodbye(stream)).await;
+            }
+        };
+        let Some(length) = length else { return Ok(()) };
         let request = within(limits.transfer, frame::read_body(stream, length, limits.request_bytes)).await;
         let answer = match request {
             Ok(request) => answer(&verbs, &request, limits.call).await,

@@ -89,6 +89,40 @@ async fn a_holder_that_does_not_answer_in_time_is_named() {
 }
 
 #[tokio::test]
+async fn an_end_in_order_answers_what_was_taken_and_turns_the_rest_away() {
+    let bench = Bench::new().await;
+    let verbs = Arc::new(Echo::default());
+    let mut limits = SocketLimits::default();
+    limits.connections = 3;
+    let server = serve_with(&bench.config.path, verbs.clone(), limits).unwrap();
+    let socket = bench.config.path.join("busway.sock");
+    let client = Client::connect(&bench.config.path, SOON).await.unwrap();
+    let taken = tokio::spawn(async move { client.call("slow", raw("1"), SOON).await });
+    let deadline = std::time::Instant::now() + SOON;
+    while verbs.running.load(Ordering::SeqCst) == 0 {
+        assert!(std::time::Instant::now() < deadline, "the verb runs");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // More than are accepted, so that some only wait to be.
+    let mut idle = Vec::new();
+    for _ in 0..6 {
+        idle.push(UnixStream::connect(&socket).await.unwrap());
+    }
+    assert!(server.close(SOON).await, "all that was taken is answered");
+    assert_eq!(verbs.finished.load(Ordering::SeqCst), 1);
+    assert_eq!(taken.await.unwrap().unwrap().get(), "1");
+    assert!(!socket.exists());
+    for mut stream in idle {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("\"kind\":\"Unavailable\",\"class\":\"reconnect\""), "{answer:?}");
+    }
+    let error = Client::connect(&bench.config.path, SOON).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Unavailable, ErrorClass::Reconnect));
+}
+
+#[tokio::test]
 async fn a_store_whose_path_is_longer_than_an_address_is_reached_too() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("long".repeat(50)).join("longer".repeat(30));

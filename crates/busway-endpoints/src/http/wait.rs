@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::time::Duration;
 
 use busway_core::{DeliveryError, Message};
 use hyper::body::Incoming;
@@ -10,6 +11,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::link::Link;
 use super::{HttpEndpoint, answer};
+
+/// How long the rest of an answer may take before its connection is given up.
+const DISCARD: Duration = Duration::from_secs(1);
 
 /// Delivers one message and makes its connection ready for the next, both by the deadline.
 pub(super) async fn deliver(
@@ -27,7 +31,9 @@ pub(super) async fn deliver(
     // A refusal may come before the body was read, and then nobody may want the rest of it.
     if outcome.is_ok() || link.meter.flushed() {
         let finished = link.finish(response.into_body(), endpoint.max_response_bytes);
-        if timeout_at(deadline, finished).await.unwrap_or(false) {
+        // The outcome is known, so a body that does not end must not hold the worker.
+        let until = deadline.min(Instant::now() + DISCARD);
+        if timeout_at(until, finished).await.unwrap_or(false) {
             endpoint.pool.put(link);
         }
     }

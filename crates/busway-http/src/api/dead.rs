@@ -11,10 +11,10 @@ use crate::context::Context;
 use crate::problem::Problem;
 
 /// Rows of a list, where not given.
-const LIST_DEFAULT: usize = 100;
+const LIST_DEFAULT: usize = 10_000;
 
 /// Rows of a list, at most.
-const LIST_MOST: usize = 1000;
+const LIST_MOST: usize = 10_000;
 
 /// Which dead letters are meant.
 #[derive(Default, Deserialize)]

@@ -14,6 +14,10 @@ use super::sections::Route;
 use super::setting::join;
 use super::transports::TransportKind;
 
+/// What a message may have besides its body: 128 KiB of headers, and 8 KiB kept for busway's own
+/// attributes, so that whatever was accepted can be parked.
+const AROUND: u64 = (128 + 8) << 10;
+
 /// Names that are declared, those of entries with mistakes included.
 pub(super) struct Declared {
     pub(super) transports: BTreeSet<String>,
@@ -88,8 +92,8 @@ impl Checker<'_> {
         }
         for (name, transport) in &config.transports {
             let TransportKind::Embedded(embedded) = &transport.kind;
-            let fits = (200 << 10..=64 << 20).contains(&embedded.max_message.0);
-            self.require(fits, &format!("transports.{name}.max_message"), "must be 200KiB to 64MiB");
+            let fits = ((200 << 10) + AROUND..=64 << 20).contains(&embedded.max_message.0);
+            self.require(fits, &format!("transports.{name}.max_message"), "must be 336KiB to 64MiB");
         }
     }
 
@@ -100,6 +104,12 @@ impl Checker<'_> {
             self.report("http.listen", text);
         }
         self.require(http.max_body.0 >= 200 << 10, "http.max_body", "must be at least 200KiB");
+        if let Some(transport) = config.transports.get(&config.bus.transport) {
+            let TransportKind::Embedded(embedded) = &transport.kind;
+            let carried = http.max_body.0 + AROUND <= embedded.max_message.0;
+            let text = "is more than the bus's transport can carry: its `max_message` must be 136KiB larger";
+            self.require(carried, "http.max_body", text);
+        }
         let visible = |token: &Secret| token.expose().bytes().all(|byte| byte.is_ascii_graphic());
         let token = http.token.as_ref().is_none_or(visible);
         self.require(token, "http.token", "may have visible ASCII characters only");

@@ -160,6 +160,15 @@ fn a_wrong_type_names_what_is_expected() {
         ("flow.workers = \"many\"", "busway.toml:1:6: flow.workers: expected a whole number, found a string"),
         ("flow.workers = -1", "busway.toml:1:6: flow.workers: -1 is out of range"),
         ("flow.workers = 0", "busway.toml:1:6: flow.workers: must be 1 to 65536"),
+        (
+            "transports.local = { kind = \"embedded\", max_message = \"200KiB\" }",
+            "busway.toml:1:41: transports.local.max_message: must be 336KiB to 64MiB",
+        ),
+        (
+            "http.max_body = \"8MiB\"",
+            "busway.toml:1:6: http.max_body: is more than the bus's transport can carry: its `max_message` must \
+             be 136KiB larger",
+        ),
         ("flow.max_share = 1.5", "busway.toml:1:6: flow.max_share: must be above 0 and at most 1"),
         (
             "flow.window = 10",

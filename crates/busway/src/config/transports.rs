@@ -37,7 +37,7 @@ settings! {
         /// Its directory. Left out, it is `var/NAME/queues`, NAME being the bus's.
         path: PathBuf = PathBuf::new(),
         /// The largest message, payload and attributes together; at most 64MiB.
-        max_message: ByteSize = ByteSize::mib(1),
+        max_message: ByteSize = ByteSize::mib(2),
     }
 }
 

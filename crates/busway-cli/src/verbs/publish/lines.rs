@@ -108,7 +108,7 @@ impl Reader {
                 Some(text) if text.trim_ascii().is_empty() => continue,
                 Some(text) => {
                     bytes += text.len();
-                    envelope::json::decode(&text).map_err(|error| error.to_string())
+                    envelope::json::decode(text.trim_ascii_end()).map_err(|error| error.to_string())
                 }
             };
             chunk.push(Line { number, message });
