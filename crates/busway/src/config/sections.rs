@@ -31,7 +31,8 @@ settings! {
         /// Further names that requests may come by where there is no token, such as that of a proxy
         /// on this host.
         hosts: Vec<String> = Vec::new(),
-        /// The largest request body, and the longest of JSON lines; at least 200KiB.
+        /// The largest request body, and the longest of JSON lines; at least 200KiB, and 136KiB less
+        /// than `max_message` of the transport.
         max_body: ByteSize = ByteSize::mib(1),
         /// The largest body of JSON lines, which is never held as a whole.
         max_stream: ByteSize = ByteSize::mib(64),

@@ -36,7 +36,8 @@ settings! {
     pub struct Embedded expects "a table" {
         /// Its directory. Left out, it is `var/NAME/queues`, NAME being the bus's.
         path: PathBuf = PathBuf::new(),
-        /// The largest message, payload and attributes together; at most 64MiB.
+        /// The largest message, payload and attributes together; 336KiB to 64MiB, and 136KiB more than
+        /// `http.max_body`.
         max_message: ByteSize = ByteSize::mib(2),
     }
 }
