@@ -68,6 +68,8 @@ fn stopping_lets_a_request_in_hand_finish_and_closes_idle_connections() {
     assert_eq!(reply.status, 202);
     assert_eq!(reply.header("connection"), Some("close"));
     assert_eq!(served.bus.stored_ids(), ["1"]);
+    // Far less than what an idle connection is kept for.
+    idle.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut rest = Vec::new();
     std::io::Read::read_to_end(&mut idle, &mut rest).expect("the idle connection is closed");
     assert!(rest.is_empty(), "{rest:?}");

@@ -201,7 +201,7 @@ pub(crate) fn messages(count: usize, r#type: &str, account: &str) -> Vec<Message
 
 /// Publishes and insists that all are stored; returns their ids.
 pub(crate) async fn publish(bus: &Runtime, messages: Vec<Message>) -> Vec<String> {
-    let results = bus.publish(messages, Duration::from_secs(20)).await;
+    let results = bus.publish(messages, Duration::from_secs(60)).await;
     assert!(results.iter().all(|r| r.outcome == PublishOutcome::Stored), "{results:?}");
     results.into_iter().map(|r| r.id).collect()
 }
