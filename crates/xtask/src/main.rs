@@ -64,7 +64,7 @@ fn main() -> ExitCode {
             Ok(Verdict::Done)
         }
         Task::Tidy => tidy::run(),
-        Task::Test(options) => test::run(&options),
+        Task::Test(options) => Ok(test::run(&options)),
     };
     match outcome {
         Ok(verdict) => verdict.into(),

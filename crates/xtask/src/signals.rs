@@ -9,19 +9,27 @@ const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+/// The handler of a signal that is ignored, as C's `SIG_IGN`.
+const IGNORED: usize = 1;
 
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
 
 unsafe extern "C" {
-    fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
+    fn signal(number: i32, handler: usize) -> usize;
     fn kill(process: i32, number: i32) -> i32;
 }
 
-/// From here on the three signals do not end this program: [`caught`] tells of the first.
+/// From here on the three signals do not end this program: [`caught`] tells of the first. One that is ignored,
+/// as by nohup, stays so.
 pub(crate) fn catch() {
     for number in [SIGHUP, SIGINT, SIGTERM] {
-        // SAFETY: the handler only stores to an atomic, which is safe in a signal handler.
-        unsafe { signal(number, remember) };
+        // SAFETY: the handler only stores to an atomic, which is safe in a signal handler; what it replaces, and
+        // what is put back, is a value that the system gave or defines.
+        unsafe {
+            if signal(number, remember as *const () as usize) == IGNORED {
+                signal(number, IGNORED);
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Deliveries by each kind of endpoint, to peers that behave as peers do.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use serde_json::json;
 use crate::harness::{Bed, Daemon, Peer, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long the slow peers work before they answer.
+/// How long the slow peers work, at the least, before they answer.
 const WORK: Duration = Duration::from_secs(3);
 /// How long the stalling peer stands; longer than any of its deliveries may take.
 const STALL: Duration = Duration::from_secs(30);
@@ -21,7 +23,7 @@ fn bed(endpoint: &str) -> Bed {
 
 fn http(peer: &Peer, mode: &str) -> Bed {
     bed(&format!(
-        "kind = \"http\"\nurl = \"{}\"\nmode = \"{mode}\"\ntimeout = \"8s\"\n\
+        "kind = \"http\"\nurl = \"{}\"\nmode = \"{mode}\"\ntimeout = \"30s\"\n\
          retry = {{ attempts = 10, first = \"200ms\", max = \"1s\" }}",
         peer.url()
     ))
@@ -37,13 +39,16 @@ fn figures(daemon: &Daemon) -> (u64, u64) {
     (row["delivered"].as_u64().unwrap(), row["failed"].as_u64().unwrap())
 }
 
-/// Works before it answers, and records what it could finish.
-fn worker() -> Peer {
-    Peer::scripted(|conversation, record| {
+/// Works before it answers, and not less than until it may end; records what it could finish.
+fn worker(may_end: Arc<AtomicBool>) -> Peer {
+    Peer::scripted(move |conversation, record| {
         while let Some(arrived) = conversation.read() {
-            // A client that goes while the work is under way ends the work.
-            if conversation.ended_within(WORK) {
-                return;
+            let begun = Instant::now();
+            while begun.elapsed() < WORK || !may_end.load(Ordering::SeqCst) {
+                // A client that goes while the work is under way ends the work.
+                if conversation.ended_within(Duration::from_millis(100)) {
+                    return;
+                }
             }
             record(arrived);
             if conversation.answer(200).is_err() {
@@ -55,7 +60,7 @@ fn worker() -> Peer {
 
 #[test]
 fn a_peer_that_works_before_it_answers_is_waited_for() {
-    let peer = worker();
+    let peer = worker(Arc::new(AtomicBool::new(true)));
     let bed = http(&peer, "wait");
     let daemon = bed.start();
     let begun = Instant::now();
@@ -67,13 +72,15 @@ fn a_peer_that_works_before_it_answers_is_waited_for() {
 
 #[test]
 fn a_forgotten_peer_completes_its_work_and_holds_no_worker() {
-    let peer = worker();
+    let may_end = Arc::new(AtomicBool::new(false));
+    let peer = worker(Arc::clone(&may_end));
     let bed = http(&peer, "forget");
     let daemon = bed.start();
     publish(&daemon, "1");
     daemon.drain(LIMIT);
     assert_eq!(peer.count(), 0, "the answer was waited for");
     assert_eq!(figures(&daemon), (1, 0));
+    may_end.store(true, Ordering::SeqCst);
     until(LIMIT, "the peer completes its work", || peer.count() == 1);
     assert_eq!(peer.arrived()[0].body, br#"{"of":"1"}"#);
     assert_eq!(daemon.stop(), 0);

@@ -95,7 +95,7 @@ async fn a_head_that_waits_holds_its_group_and_keeps_its_place_and_a_dead_one_le
     let mut got = exactly(&reader, 2).await;
     assert_eq!(ids(&got), ["a", "free"]);
     let retry = |millis| Outcome::Retry { after: Duration::from_millis(millis), reason: Reason::error("x") };
-    settle(&reader, vec![got.remove(0)], retry(120)).await;
+    settle(&reader, vec![got.remove(0)], retry(2_000)).await;
     assert!(now(&reader, 10).await.is_empty(), "b waits behind a");
     let rows = bench.transport.peek(&Queue::Delayed, &Selector::All, 0, 10).await.unwrap();
     assert!(matches!(rows[0].standing, Standing::Delayed(_)));
@@ -176,24 +176,24 @@ async fn a_reader_that_passes_over_a_message_leaves_it_to_another() {
 #[tokio::test]
 async fn nothing_is_early_by_a_millisecond_and_due_times_survive_a_restart() {
     let bench = Bench::new().await;
-    let begun = now_ms();
-    let make = |n: u64| message(format!("m{n}")).deliver_at(begun + 250 + 7 * n);
+    let first = now_ms() + 3_000;
+    let make = |n: u64| message(format!("m{n}")).deliver_at(first + 7 * n);
     bench.put(Queue::Delayed, (0..40).map(make).collect()).await;
-    assert_eq!(bench.depth(Queue::Delayed).await.next_due, Some(begun + 250));
+    assert_eq!(bench.depth(Queue::Delayed).await.next_due, Some(first));
     let bench = bench.reopen().await;
     let reader = bench.reader(Queue::Delayed).await;
-    let mut seen = 0;
-    while seen < 40 {
+    let mut seen = Vec::new();
+    while seen.len() < 40 {
         for leased in exactly(&reader, 1).await {
             let due = leased.message.deliver_at.unwrap();
             assert!(now_ms() >= due, "{} ms early", due - now_ms());
-            assert_eq!(leased.message.id, format!("m{seen}"));
-            seen += 1;
-            ack(&reader, vec![leased]).await;
+            assert_eq!(leased.message.id, format!("m{}", seen.len()));
+            seen.push(leased);
         }
     }
-    let late = now_ms() - (begun + 250 + 7 * 39);
-    assert!(late < 5_000, "{late} ms late");
+    let late = now_ms() - (first + 7 * 39);
+    assert!(late < 20_000, "{late} ms late");
+    ack(&reader, seen).await;
 }
 
 #[tokio::test]

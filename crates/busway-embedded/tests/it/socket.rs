@@ -157,7 +157,7 @@ async fn bad_requests_and_silent_clients_cost_only_themselves() {
     limits.connections = 2;
     limits.request_bytes = 1000;
     limits.transfer = Duration::from_millis(300);
-    limits.idle = Duration::from_millis(300);
+    limits.idle = Duration::from_secs(2);
     let _server = serve_with(&bench.config.path, Arc::new(Echo::default()), limits).unwrap();
     let socket = bench.config.path.join("busway.sock");
     let client = Client::connect(&bench.config.path, SOON).await.unwrap();

@@ -69,9 +69,9 @@ pub(crate) async fn now(reader: &Arc<dyn Receiver>, max: usize) -> Vec<Leased> {
     reader.receive(Want::new(max, Duration::ZERO)).await.unwrap()
 }
 
-/// Exactly this many, within ten seconds.
+/// Exactly this many, within a minute.
 pub(crate) async fn exactly(reader: &Arc<dyn Receiver>, count: usize) -> Vec<Leased> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut all = Vec::new();
     while all.len() < count {
         let want = Want { max: count - all.len(), max_bytes: usize::MAX, until: deadline };

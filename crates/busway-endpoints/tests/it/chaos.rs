@@ -67,7 +67,7 @@ async fn run(mode: Mode) -> (Arc<Book>, HashSet<String>) {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let server = Server::on(socket.listen(64).unwrap(), move |peer| serve(peer, Arc::clone(&shared)));
     let config =
-        HttpConfig { mode, timeout: Duration::from_millis(1500), ..HttpConfig::new("peer", server.url()) };
+        HttpConfig { mode, timeout: Duration::from_secs(4), ..HttpConfig::new("peer", server.url()) };
     let endpoint = Arc::new(HttpEndpoint::new(config).unwrap());
     let workers = (0..8).map(|worker| {
         let endpoint = Arc::clone(&endpoint);

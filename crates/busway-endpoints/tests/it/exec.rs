@@ -109,7 +109,7 @@ fn family(directory: &Path) -> (String, [PathBuf; 2]) {
 async fn after_the_time_limit_the_whole_group_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let (script, files) = family(directory.path());
-    let config = ExecConfig { timeout: Duration::from_secs(1), ..config(&script) };
+    let config = ExecConfig { timeout: Duration::from_secs(10), ..config(&script) };
     let error = send(&ExecEndpoint::new(config).unwrap(), "{}").await.unwrap_err();
     assert_eq!((&*error.class, error.overloaded, error.verdict), ("timeout", true, Verdict::Retry));
     eventually("all of them are gone", || files.iter().all(|file| !alive(file))).await;

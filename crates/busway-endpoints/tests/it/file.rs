@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use busway_core::{Endpoint, ErrorKind, endpoint::Verdict, envelope};
 use busway_endpoints::{FileConfig, FileEndpoint};
@@ -130,9 +130,9 @@ async fn concurrent_deliveries_of_several_writers_are_all_there_and_whole() {
 #[tokio::test]
 async fn a_file_that_another_process_holds_is_waited_for_and_then_a_failure() {
     let place = place();
-    let config = FileConfig { timeout: Duration::from_millis(300), ..FileConfig::new("audit", &place.path) };
+    send(&endpoint(&place.path), "1").await.unwrap();
+    let config = FileConfig { timeout: Duration::from_secs(1), ..FileConfig::new("audit", &place.path) };
     let endpoint = FileEndpoint::new(config).unwrap();
-    send(&endpoint, "1").await.unwrap();
     let other = File::open(&place.path).unwrap();
     other.lock().unwrap();
     let error = send(&endpoint, "2").await.unwrap_err();
@@ -140,7 +140,10 @@ async fn a_file_that_another_process_holds_is_waited_for_and_then_a_failure() {
     assert_eq!(payloads(&place.path), ["1"]);
     other.unlock().unwrap();
     // The writer of the delivery before may still be at its last try.
-    while send(&endpoint, "3").await.is_err() {}
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = send(&endpoint, "3").await {
+        assert!(Instant::now() < deadline, "{error}");
+    }
     assert_eq!(payloads(&place.path).last().unwrap(), "3");
 }
 

@@ -37,12 +37,14 @@ fn narrow() -> TcpListener {
 
 #[tokio::test]
 async fn what_was_received_is_success_and_the_answer_is_not_waited_for() {
-    let finished = Arc::new(AtomicBool::new(false));
-    let done = Arc::clone(&finished);
+    let (finished, returned) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
+    let (done, told) = (Arc::clone(&finished), Arc::clone(&returned));
     let server = Server::start(move |mut peer| {
-        let done = Arc::clone(&done);
+        let (done, told) = (Arc::clone(&done), Arc::clone(&told));
         async move {
             peer.request().await.unwrap();
+            // A delivery that waited for the answer would never get it.
+            told.notified().await;
             tokio::time::sleep(Duration::from_secs(3)).await;
             // Nothing has happened to the connection meanwhile, and the answer is taken.
             let mut byte = [0];
@@ -56,9 +58,8 @@ async fn what_was_received_is_success_and_the_answer_is_not_waited_for() {
     })
     .await;
     let endpoint = endpoint(&server);
-    let start = Instant::now();
     send(&endpoint, vec![b'x'; 100_000]).await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    returned.notify_one();
     eventually("the peer finished its work", || finished.load(Ordering::SeqCst)).await;
     assert_eq!(server.seen.bodies(), [vec![b'x'; 100_000]]);
 }
@@ -143,12 +144,12 @@ async fn an_answer_before_the_body_is_read_is_success_and_the_body_still_arrives
 
 #[tokio::test]
 async fn a_refused_connection_is_a_failure() {
-    let server = Server::answering(OK).await;
-    let endpoint = endpoint(&server);
-    let address = server.address;
-    drop(server);
-    eventually("the listener is gone", || std::net::TcpStream::connect(address).is_err()).await;
-    let error = send(&endpoint, "{}").await.unwrap_err();
+    // Bound, so that nobody else has the port, and without a listener.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let config = HttpConfig { mode: Mode::Forget, ..HttpConfig::new("peer", url) };
+    let error = send(&HttpEndpoint::new(config).unwrap(), "{}").await.unwrap_err();
     assert_eq!(
         (&*error.class, error.overloaded, error.verdict),
         ("refused", true, Verdict::Retry),
@@ -250,7 +251,9 @@ async fn a_peer_that_does_not_answer_at_once_is_asked_to_end_its_connections() {
         let requests = server.seen.requests.lock().unwrap();
         requests.last().is_some_and(|request| request.headers.contains_key("connection"))
     };
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !asked() {
+        assert!(Instant::now() < deadline, "it is never asked");
         send(&endpoint, "{}").await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -353,7 +356,8 @@ async fn the_number_of_answers_awaited_is_bounded() {
         std::future::pending::<()>().await;
     })
     .await;
-    let config = HttpConfig { max_unread_answers: 2, timeout: Duration::from_millis(500), ..config(&server) };
+    // Enough for the first two, and for the third less than the 5 s that they hold their places.
+    let config = HttpConfig { max_unread_answers: 2, timeout: Duration::from_secs(2), ..config(&server) };
     let endpoint = HttpEndpoint::new(config).unwrap();
     send(&endpoint, "1").await.unwrap();
     send(&endpoint, "2").await.unwrap();
@@ -361,7 +365,7 @@ async fn the_number_of_answers_awaited_is_bounded() {
     assert_eq!((error.verdict, error.overloaded), (Verdict::NotTried, true), "{error}");
     assert_eq!(server.seen.connections(), 2, "nothing is handed over without a place");
     // After their 5 s the two linger without taking a place.
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while send(&endpoint, "4").await.is_err() {
         assert!(Instant::now() < deadline, "no place came free");
     }
@@ -375,7 +379,7 @@ async fn closing_waits_for_answers_that_are_on_their_way() {
         let done = Arc::clone(&done);
         async move {
             peer.request().await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
             peer.write(OK).await.unwrap();
             done.store(true, Ordering::SeqCst);
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use busway_core::{AttributeValue, Endpoint, Message, endpoint::Verdict};
 use busway_endpoints::{HttpConfig, HttpEndpoint};
 use futures_util::future::join_all;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::server::Server;
 use crate::support::{delivery, eventually, message, send};
@@ -18,7 +18,7 @@ fn endpoint(server: &Server) -> HttpEndpoint {
 }
 
 fn impatient(server: &Server) -> HttpEndpoint {
-    let config = HttpConfig { timeout: Duration::from_millis(500), ..HttpConfig::new("peer", server.url()) };
+    let config = HttpConfig { timeout: Duration::from_secs(3), ..HttpConfig::new("peer", server.url()) };
     HttpEndpoint::new(config).unwrap()
 }
 
@@ -212,9 +212,10 @@ fn httpdate(at: SystemTime) -> String {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_counted_try_and_a_sign_of_overload() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, so that nobody else has the port, and without a listener.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
     let endpoint = HttpEndpoint::new(HttpConfig::new("peer", url)).unwrap();
     let error = send(&endpoint, "{}").await.unwrap_err();
     assert_eq!(

@@ -83,7 +83,7 @@ impl Reply {
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -103,7 +103,10 @@ pub(crate) fn read(stream: &mut TcpStream, no_body: bool) -> Reply {
             break end + 4;
         }
         let mut byte = [0];
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "closed after {:?}", String::from_utf8_lossy(&bytes));
+        // Unlike read, it goes on after a signal.
+        if let Err(error) = stream.read_exact(&mut byte) {
+            panic!("{error} after {:?}", String::from_utf8_lossy(&bytes));
+        }
         bytes.push(byte[0]);
     };
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();

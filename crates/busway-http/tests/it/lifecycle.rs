@@ -51,7 +51,7 @@ fn two_servers_live_in_one_process() {
 fn stopping_lets_a_request_in_hand_finish_and_closes_idle_connections() {
     let served = Served::new();
     served.bus.publishing(Publishing::Gated);
-    let idle = connect(served.server.addr());
+    let mut idle = connect(served.server.addr());
     let mut busy = connect(served.server.addr());
     busy.write_all(EVENT.as_bytes()).unwrap();
     until("the message is with the bus", || served.bus.begun() == 1);
@@ -68,7 +68,11 @@ fn stopping_lets_a_request_in_hand_finish_and_closes_idle_connections() {
     assert_eq!(reply.status, 202);
     assert_eq!(reply.header("connection"), Some("close"));
     assert_eq!(served.bus.stored_ids(), ["1"]);
-    drop(idle);
+    // Far less than what an idle connection is kept for.
+    idle.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(&mut idle, &mut rest).expect("the idle connection is closed");
+    assert!(rest.is_empty(), "{rest:?}");
 }
 
 #[test]

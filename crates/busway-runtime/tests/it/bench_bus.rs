@@ -155,9 +155,9 @@ impl Store {
     }
 
     /// # Panics
-    /// When the store cannot be opened within 10 seconds of its last user's end.
+    /// When the store cannot be opened within 60 seconds of its last user's end.
     pub(crate) async fn open(&self) -> Arc<dyn Transport> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             match EmbeddedTransport::open(EmbeddedConfig::new("local", "test", self.0.path())) {
                 Ok(transport) => return transport,
@@ -201,7 +201,7 @@ pub(crate) fn messages(count: usize, r#type: &str, account: &str) -> Vec<Message
 
 /// Publishes and insists that all are stored; returns their ids.
 pub(crate) async fn publish(bus: &Runtime, messages: Vec<Message>) -> Vec<String> {
-    let results = bus.publish(messages, Duration::from_secs(20)).await;
+    let results = bus.publish(messages, Duration::from_secs(60)).await;
     assert!(results.iter().all(|r| r.outcome == PublishOutcome::Stored), "{results:?}");
     results.into_iter().map(|r| r.id).collect()
 }
@@ -209,11 +209,11 @@ pub(crate) async fn publish(bus: &Runtime, messages: Vec<Message>) -> Vec<String
 /// Waits until `done` holds.
 ///
 /// # Panics
-/// When it does not within 30 seconds.
+/// When it does not within 120 seconds.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !done().await {
-        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        assert!(Instant::now() < deadline, "not within 120 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

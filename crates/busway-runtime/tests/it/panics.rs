@@ -47,7 +47,7 @@ async fn storm_of(place: &'static str, every: u64, times: u64) {
     })
     .await;
     let total = usize::try_from(published).unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_secs(120);
     while plain.ids().len() < total || lanes.ids().len() < total {
         let late = std::time::Instant::now() > deadline;
         assert!(
@@ -149,8 +149,8 @@ async fn past_the_budget_the_bus_is_unready_and_drains() {
     faults.panic_at("intake.started", 1, u64::MAX);
     faults.panic_at("intake", 1, 1);
     publish(&bus, messages(10, "x", "a")).await;
-    let why = tokio::time::timeout(Duration::from_secs(20), bus.failed()).await.unwrap();
+    let why = tokio::time::timeout(Duration::from_secs(60), bus.failed()).await.unwrap();
     assert!(why.contains("intake"), "{why}");
     assert!(!bus.readiness().ready);
-    assert!(bus.shutdown(Duration::from_secs(5)).await);
+    assert!(bus.shutdown(Duration::from_secs(60)).await);
 }

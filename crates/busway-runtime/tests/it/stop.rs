@@ -1,6 +1,7 @@
 //! Graceful drains, forced stops, and faults of the transport.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use busway_core::Admin;
@@ -29,7 +30,7 @@ async fn after_a_graceful_drain_nothing_is_delivered_twice() {
         total += 300;
         let some = endpoint.count() + 20;
         until("some delivered", || async { endpoint.count() >= some }).await;
-        assert!(bus.shutdown(Duration::from_secs(20)).await, "all in hand was finished");
+        assert!(bus.shutdown(Duration::from_secs(60)).await, "all in hand was finished");
     }
     let mut options = options(storage.open().await);
     add(&mut options, "e", "#", endpoint.clone());
@@ -42,16 +43,19 @@ async fn after_a_graceful_drain_nothing_is_delivered_twice() {
 #[tokio::test]
 async fn what_a_forced_stop_had_in_hand_comes_again_and_is_not_dead() {
     let storage = Store::new();
-    let endpoint = slow();
+    let held = Recorder::new(|_| std::future::pending());
     for _ in 0..3 {
         let mut options = options(storage.open().await);
         options.flow.lease = Duration::from_secs(2);
-        add(&mut options, "e", "#", endpoint.clone());
+        add(&mut options, "e", "#", held.clone());
         let bus = Runtime::start(options).await.unwrap();
         publish(&bus, messages(100, "x", "a")).await;
-        until("something in hand", || async { bus.in_hand() > 0 }).await;
+        until("a delivery is under way", || async { held.at_once.load(Ordering::SeqCst) > 0 }).await;
+        assert!(bus.in_hand() > 0);
         drop(bus);
+        until("it is cut off", || async { held.at_once.load(Ordering::SeqCst) == 0 }).await;
     }
+    let endpoint = Recorder::willing();
     let mut options = options(storage.open().await);
     options.flow.lease = Duration::from_secs(2);
     add(&mut options, "e", "#", endpoint.clone());
@@ -85,17 +89,17 @@ async fn a_bounded_run_takes_no_more_than_its_limit_and_ends() {
     };
     let bus = Runtime::start_idle(open().await).await.unwrap();
     publish(&bus, messages(100, "x", "a")).await;
-    assert!(bus.shutdown(Duration::from_secs(5)).await);
+    assert!(bus.shutdown(Duration::from_secs(60)).await);
     let request = OnceRequest { workers: Some(4), limit: Some(30) };
     let bus = Runtime::start_idle(open().await).await.unwrap();
     let report = bus.run_once(request).await.unwrap();
     assert_eq!(bus.run_once(request).await.unwrap().received, 0, "it runs already");
-    bus.shutdown(Duration::from_secs(5)).await;
+    bus.shutdown(Duration::from_secs(60)).await;
     assert_eq!((report.received, report.delivered), (30, 30), "{report:?}");
     let bus = Runtime::start_idle(open().await).await.unwrap();
     let report = bus.run_once(OnceRequest::default()).await.unwrap();
     assert_eq!((report.received, report.delivered, report.dead), (70, 70, 0), "{report:?}");
-    bus.shutdown(Duration::from_secs(5)).await;
+    bus.shutdown(Duration::from_secs(60)).await;
     assert!(endpoint.ids().values().all(|n| *n == 1));
 }
 
@@ -108,6 +112,6 @@ fn a_bus_runs_inside_an_actix_program() {
         let bus = Runtime::start(options).await.unwrap();
         publish(&bus, messages(10, "x", "a")).await;
         until("all delivered", || async { endpoint.count() == 10 }).await;
-        assert!(bus.shutdown(Duration::from_secs(5)).await);
+        assert!(bus.shutdown(Duration::from_secs(60)).await);
     });
 }

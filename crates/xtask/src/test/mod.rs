@@ -86,28 +86,40 @@ impl Console {
 }
 
 /// The task.
-pub(crate) fn run(options: &Options) -> Result<Verdict, String> {
+pub(crate) fn run(options: &Options) -> Verdict {
     signals::catch();
-    let root = workspace::root()?;
-    let members = Metadata::load_members(&root)?;
-    let logs = members.target_directory.join("xtask-logs");
-    std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
-    let mut run = Run {
-        options,
-        root,
-        logs,
-        members,
-        watchdog: Watchdog::until(Instant::now() + options.hard_stop()),
-        console: Console { json: options.json },
-        ci: std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false" && ci != "0"),
-        artifacts: None,
+    let ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false" && ci != "0");
+    let report = match Run::new(options, ci) {
+        Ok(mut run) => run.all(),
+        // Told as any failure is, so that the closing lines come whatever happens.
+        Err(error) => {
+            let mut steps = StepReport::new("xtask");
+            steps.fail(error);
+            Report { steps: vec![steps], stopped: None }
+        }
     };
-    let report = run.all();
-    report.print(run.console);
-    Ok(report.verdict(run.ci))
+    report.print(Console { json: options.json });
+    report.verdict(ci)
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(options: &'a Options, ci: bool) -> Result<Self, String> {
+        let root = workspace::root()?;
+        let members = Metadata::load_members(&root)?;
+        let logs = members.target_directory.join("xtask-logs");
+        std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+        Ok(Self {
+            options,
+            root,
+            logs,
+            members,
+            watchdog: Watchdog::until(Instant::now() + options.hard_stop()),
+            console: Console { json: options.json },
+            ci,
+            artifacts: None,
+        })
+    }
+
     fn all(&mut self) -> Report {
         let mut report = Report::default();
         for step in STEPS.iter().filter(|step| self.options.wants(step.name)) {

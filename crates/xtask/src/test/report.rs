@@ -95,8 +95,10 @@ impl Report {
         self.steps.iter().map(|step| step.passed).sum()
     }
 
+    /// A run that was stopped has failed, also where that came between two tests.
     fn failed(&self) -> usize {
-        self.steps.iter().map(|step| step.failures.len()).sum()
+        let failures: usize = self.steps.iter().map(|step| step.failures.len()).sum();
+        failures.max(usize::from(self.stopped.is_some()))
     }
 
     fn skipped(&self) -> usize {
@@ -133,17 +135,11 @@ impl Report {
         if let Some(stop) = &self.stopped {
             line(format_args!("STOPPED  {stop}"));
         }
-        line(format_args!("\n{}", self.count()));
+        let skipped =
+            if self.skipped() > 0 { format!("{} skipped\n", self.skipped()) } else { String::new() };
+        line(format_args!("\n{skipped}{} passed, {} failed", self.passed(), self.failed()));
         text.truncate(text.trim_end().len());
         text
-    }
-
-    fn count(&self) -> String {
-        let mut count = format!("{} passed, {} failed", self.passed(), self.failed());
-        if self.skipped() > 0 {
-            count.push_str(&format!(", {} skipped", self.skipped()));
-        }
-        count
     }
 
     fn json(&self) -> serde_json::Value {
@@ -189,11 +185,20 @@ mod tests {
         assert_eq!(last_line(&report), "3 passed, 0 failed");
         report.steps[0].not_run("it: rabbit", "no broker");
         report.steps[0].fail("it: lost one");
-        assert_eq!(last_line(&report), "3 passed, 1 failed, 1 skipped");
         let text = report.closing_lines();
+        assert!(text.ends_with("\n1 skipped\n3 passed, 1 failed"), "{text}");
         assert!(text.contains("NOT RUN  test: it: rabbit: no broker"), "{text}");
         assert!(text.contains("FAILED   test: it: lost one"), "{text}");
         assert_eq!(report.json()["steps"][0]["not_run"][0]["why"], "no broker");
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_between_two_tests_counts_as_a_failure() {
+        let mut report = report();
+        report.stopped = Some(Stop::Time);
+        assert_eq!(last_line(&report), "3 passed, 1 failed");
+        report.steps[0].fail("it: hung");
+        assert_eq!(last_line(&report), "3 passed, 1 failed");
     }
 
     #[test]

@@ -86,7 +86,14 @@ impl Conversation {
     pub(crate) fn ended_within(&mut self, limit: Duration) -> bool {
         self.stream.get_ref().set_read_timeout(Some(limit)).unwrap();
         let mut byte = [0];
-        match self.stream.read(&mut byte) {
+        let read = loop {
+            match self.stream.read(&mut byte) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.stream.get_ref().set_read_timeout(Some(IDLE)).unwrap();
+        match read {
             Ok(count) => count == 0,
             Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
         }
