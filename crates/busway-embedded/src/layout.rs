@@ -79,6 +79,17 @@ fn above(directory: &Path) -> Option<&Path> {
     Some(if above.as_os_str().is_empty() { Path::new(".") } else { above })
 }
 
+/// Makes durable which files the store has: the process before may have been killed between a
+/// change of names and their sync, and what is confirmed from now on is built upon them.
+pub(crate) fn sync_names(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let segments = path.join(SEGMENTS);
+    let directories = [path, &segments].into_iter().filter(|directory| directory.is_dir());
+    for directory in directories {
+        disk.sync_directory(directory).map_err(|error| io_error("open", directory, error))?;
+    }
+    Ok(())
+}
+
 /// Makes one directory, durably; one that is there already is fine.
 pub(crate) fn make_directory(disk: &dyn Disk, directory: &Path, mode: u32) -> Result<()> {
     match fs::DirBuilder::new().mode(mode).create(directory) {

@@ -51,6 +51,7 @@ pub(crate) fn recover(
     if !exists {
         layout::make_directory(disk.as_ref(), &directory, layout::PRIVATE)?;
     }
+    layout::sync_names(disk.as_ref(), path)?;
     let files = layout::list_segments(path)?;
     let mut replay = Replay::new(Index::new(cache), directory.clone());
     let log = if exists {

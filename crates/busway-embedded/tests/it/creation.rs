@@ -49,3 +49,13 @@ async fn a_directory_above_that_may_not_be_listed_is_no_obstacle() {
         transport.close().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn names_of_files_that_another_process_made_are_synced() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("store");
+    synced(&path).await;
+    let again = synced(&path).await;
+    assert!(again.contains(&path), "the name of VERSION: {again:?}");
+    assert!(again.contains(&path.join("segments")), "the names of the log's files: {again:?}");
+}
