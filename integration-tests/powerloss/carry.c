@@ -1,8 +1,10 @@
 /* After a kill the page cache lives on: the next process finds files that look whole and are not durable.
  * So what is durable is kept beside, and the next process begins with both.
  *
- * The folder holds `index`, a line for each durable name: the inode that it has now (0 where the file is
- * gone), the number of the file beside that holds the durable content, or `d` for a folder, and the path. */
+ * The folder holds `index`, a line for each name: the inode that it has now (0 where the file is gone), the
+ * number of the file beside that holds the durable content, or -1 for a folder, whether the name is durable,
+ * and the path. A name that is not durable has a line because what it names may be: content that was synced
+ * before its name stays synced. */
 #define _GNU_SOURCE
 #include "inside.h"
 
@@ -10,10 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A durable name of the process before. */
+/* A name of the process before. */
 struct line {
     unsigned long long inode;
     long content; /* -1 for a folder */
+    int durable;
     char path[PATH_MAX];
     struct node *node; /* once it is loaded again */
 };
@@ -40,19 +43,31 @@ static unsigned long long inode_of(struct dir *dir, const struct node *node) {
     return 0;
 }
 
-static void save_dir(FILE *index, struct dir *dir, long *next) {
-    for (size_t i = 0; i < dir->durable.count; i++) {
-        char path[PATH_MAX], file[PATH_MAX];
-        struct node *node = dir->durable.list[i].node;
-        join(path, dir, dir->durable.list[i].name);
-        fprintf(index, "%llu %ld %s\n", inode_of(dir, node), node->dir ? -1 : *next, path);
-        if (node->dir) {
-            save_dir(index, node->dir, next);
-        } else {
-            content_path(file, (*next)++);
-            write_file(file, node->durable, node->durable_size, 0600);
-        }
+static void save_dir(FILE *index, struct dir *dir, long *next);
+
+static void save_name(FILE *index, struct dir *dir, const struct entry *entry, int durable, long *next) {
+    char path[PATH_MAX], file[PATH_MAX];
+    struct node *node = entry->node;
+    join(path, dir, entry->name);
+    fprintf(index, "%llu %ld %d %s\n", inode_of(dir, node), node->dir ? -1 : *next, durable, path);
+    if (node->dir) {
+        save_dir(index, node->dir, next);
+    } else {
+        content_path(file, (*next)++);
+        write_file(file, node->durable, node->durable_size, 0600);
     }
+}
+
+static int is_in(const struct entries *entries, const struct node *node) {
+    for (size_t i = 0; i < entries->count; i++)
+        if (entries->list[i].node == node) return 1;
+    return 0;
+}
+
+static void save_dir(FILE *index, struct dir *dir, long *next) {
+    for (size_t i = 0; i < dir->durable.count; i++) save_name(index, dir, &dir->durable.list[i], 1, next);
+    for (size_t i = 0; i < dir->now.count; i++)
+        if (!is_in(&dir->durable, dir->now.list[i].node)) save_name(index, dir, &dir->now.list[i], 0, next);
 }
 
 void carry_save(const char *folder) {
@@ -120,7 +135,7 @@ static const char *name_in(const struct dir *dir, const char *path) {
     return inside ? path + length + 1 : NULL;
 }
 
-/* The line of the durable name that the entry had, whatever it is called now. */
+/* The line of the name that the entry had, whatever it is called now. */
 static struct line *line_of(const struct dir *dir, const struct entry *entry) {
     char path[PATH_MAX];
     struct stat stat;
@@ -140,7 +155,7 @@ static void changed(struct dir *dir) {
         if (line) line->node = there.list[i].node;
     }
     for (size_t i = 0; i < line_count; i++) {
-        const char *name = name_in(dir, lines[i].path);
+        const char *name = lines[i].durable ? name_in(dir, lines[i].path) : NULL;
         if (!name) continue;
         int gone = !lines[i].node;
         if (gone) lines[i].node = new_node(0600, lines[i].content < 0 ? lines[i].path : NULL);
@@ -150,10 +165,10 @@ static void changed(struct dir *dir) {
     }
     for (size_t i = 0; i < there.count; i++) {
         struct line *line = line_of(dir, &there.list[i]);
-        const char *name = line ? name_in(dir, line->path) : NULL;
+        const char *name = line && line->durable ? name_in(dir, line->path) : NULL;
         if (name && strcmp(name, there.list[i].name)) change_name(dir, RENAME, name, there.list[i].name, NULL);
         if (name) continue;
-        if (!there.list[i].node->dir) differ(there.list[i].node, -1, 0);
+        if (!there.list[i].node->dir) differ(there.list[i].node, line ? line->content : -1, 0);
         change_name(dir, LINK, there.list[i].name, NULL, there.list[i].node);
     }
     for (size_t i = 0; i < dir->now.count;) {
@@ -175,8 +190,8 @@ void carry_load(const char *folder) {
     for (char *at = text; *at; at += strcspn(at, "\n") + 1) {
         lines = more(lines, line_count, &line_room, sizeof *lines);
         memset(&lines[line_count], 0, sizeof *lines);
-        if (sscanf(at, "%llu %ld %4095[^\n]", &lines[line_count].inode, &lines[line_count].content,
-                   lines[line_count].path) != 3)
+        if (sscanf(at, "%llu %ld %d %4095[^\n]", &lines[line_count].inode, &lines[line_count].content,
+                   &lines[line_count].durable, lines[line_count].path) != 4)
             broken("%s is damaged", path);
         line_count++;
     }

@@ -18,7 +18,9 @@ static struct node **all_files;
 static size_t file_count, file_room;
 static uint64_t state, cut_at, moments;
 static unsigned sync_us;
-static int noop, kill_only;
+/* What a sync makes durable. */
+static enum { EVERYTHING, NOTHING, NO_NAMES } noop;
+static int kill_only;
 static const char *carried;
 
 /* ---- small helpers ---- */
@@ -286,7 +288,7 @@ uint64_t model_sync_begin(struct node *node) {
 }
 
 void model_sync_end(struct node *node, uint64_t upto) {
-    if (noop) return;
+    if (noop == NOTHING || (noop == NO_NAMES && node->dir)) return;
     if (node->dir) {
         struct dir *dir = node->dir;
         size_t count = upto > dir->first ? (size_t)(upto - dir->first) : 0;
@@ -344,7 +346,8 @@ __attribute__((constructor)) static void begin(void) {
     state = number("POWERLOSS_SEED");
     cut_at = number("POWERLOSS_AT");
     sync_us = (unsigned)number("POWERLOSS_FSYNC_US");
-    noop = number("POWERLOSS_FSYNC_NOOP") != 0;
+    noop = number("POWERLOSS_FSYNC_NOOP");
+    if (noop > NO_NAMES) broken("POWERLOSS_FSYNC_NOOP is 0, 1 or 2");
     kill_only = number("POWERLOSS_KILL") != 0;
     carried = getenv("POWERLOSS_STATE");
     if (kill_only && !carried) broken("POWERLOSS_KILL needs POWERLOSS_STATE");

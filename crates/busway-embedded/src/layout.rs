@@ -27,10 +27,12 @@ const VERSION: &str = "VERSION";
 const PROGRAM: &str = "busway-embedded";
 
 /// Makes the store's directory and those above it where they are missing, durably.
+///
+/// One that is there may have been made by a process that was killed before it synced the name, so
+/// its name is synced here as well: that of the store always, those above it until there is a store.
 pub(crate) fn make_directories(disk: &dyn Disk, path: &Path) -> Result<()> {
     let mut missing: Vec<&Path> = Vec::new();
-    let mut at = Some(path);
-    while let Some(directory) = at.filter(|directory| !directory.as_os_str().is_empty()) {
+    for directory in path.ancestors().filter(|directory| !directory.as_os_str().is_empty()) {
         match fs::metadata(directory) {
             Ok(found) if found.is_dir() => break,
             Ok(_) => {
@@ -41,11 +43,49 @@ pub(crate) fn make_directories(disk: &dyn Disk, path: &Path) -> Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(directory),
             Err(error) => return Err(io_error("open", directory, error)),
         }
-        at = directory.parent();
+    }
+    let new = !path.join(VERSION).exists();
+    let names = path.ancestors().take(if new { usize::MAX } else { 1 });
+    for directory in names.filter(|directory| !missing.contains(directory)) {
+        sync_name(disk, directory)?;
     }
     for directory in missing.into_iter().rev() {
         let mode = if directory == path { PRIVATE } else { 0o777 };
         make_directory(disk, directory, mode)?;
+    }
+    Ok(())
+}
+
+/// Makes the name of a directory that was found durable, as far as this process may and the file
+/// system can: a directory that nobody may list, or that lies on an image, is not of its making.
+fn sync_name(disk: &dyn Disk, directory: &Path) -> Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    let Some(above) = above(directory) else { return Ok(()) };
+    match disk.sync_directory(above) {
+        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem) => {
+            tracing::debug!(path = %above.display(), %error, "a directory above the store cannot be synced");
+            Ok(())
+        }
+        synced => synced.map_err(|error| io_error("open", above, error)),
+    }
+}
+
+/// The directory that holds this one's name; `None` for the root and the working directory.
+fn above(directory: &Path) -> Option<&Path> {
+    if directory.as_os_str().is_empty() {
+        return None;
+    }
+    let above = directory.parent()?;
+    Some(if above.as_os_str().is_empty() { Path::new(".") } else { above })
+}
+
+/// Makes durable which files the store has: the process before may have been killed between a
+/// change of names and their sync, and what is confirmed from now on is built upon them.
+pub(crate) fn sync_names(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let segments = path.join(SEGMENTS);
+    let directories = [path, &segments].into_iter().filter(|directory| directory.is_dir());
+    for directory in directories {
+        disk.sync_directory(directory).map_err(|error| io_error("open", directory, error))?;
     }
     Ok(())
 }
@@ -57,8 +97,7 @@ pub(crate) fn make_directory(disk: &dyn Disk, directory: &Path, mode: u32) -> Re
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(io_error("open", directory, error)),
     }
-    let above = directory.parent().filter(|above| !above.as_os_str().is_empty());
-    let above = above.unwrap_or(Path::new("."));
+    let Some(above) = above(directory) else { return Ok(()) };
     disk.sync_directory(above).map_err(|error| io_error("open", above, error))
 }
 

@@ -67,7 +67,11 @@ impl Lock {
                 }
             }
         }
-        name_holder(&mut file).map_err(|error| io_error("open", &lock, error))?;
+        // The name is for people, and a full disk must not keep a store shut that is emptied by
+        // being open.
+        if let Err(error) = name_holder(&mut file) {
+            tracing::warn!(path = %lock.display(), %error, "the lock does not say who holds the store");
+        }
         Ok(Self { _file: file })
     }
 }
@@ -93,9 +97,12 @@ fn name_holder(file: &mut File) -> io::Result<()> {
         .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
         .unwrap_or_else(|| "unknown".to_owned());
     let text = format!("{}\n{}\n{}\n", std::process::id(), program, format_rfc3339(now_ms()));
-    file.set_len(0)?;
+    // Over what is there, whose room is kept so.
     io::Seek::seek(file, io::SeekFrom::Start(0))?;
-    file.write_all(text.as_bytes())
+    let written = file.write_all(text.as_bytes());
+    // A name that is half written, or that of the one before, would mislead.
+    file.set_len(if written.is_ok() { text.len() as u64 } else { 0 })?;
+    written
 }
 
 fn read_holder(file: &mut File) -> Holder {
@@ -116,6 +123,22 @@ fn read_holder(file: &mut File) -> Holder {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_holder_that_finds_no_room_for_its_name_holds_the_store() {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", directory.path().join(FILE)).unwrap();
+        Lock::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_shorter_name_leaves_nothing_of_a_longer_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE);
+        std::fs::write(&path, "1\n".repeat(1000)).unwrap();
+        Lock::take(directory.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 3);
+    }
 
     #[test]
     fn a_second_holder_is_told_who_the_first_is() {

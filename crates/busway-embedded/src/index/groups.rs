@@ -4,7 +4,13 @@
 //! of each, and that is all a group costs. Which of them is in hand is seen from the first: it is
 //! itself, or the first is marked [`Entry::BUSY`] because a message with an earlier place has come
 //! since.
+//!
+//! Nearly all messages come in their group's order and are appended. Where one would have to be
+//! taken far to the front, the group's messages are sorted in a tree beside the circle until the
+//! group is empty: one key whose messages come by priority, place by place apart, would take time
+//! by the square of its length otherwise, and hold the whole index locked meanwhile.
 
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 
 use super::entry::{Entries, Entry, State};
@@ -18,7 +24,15 @@ use super::{Index, Now};
 pub(crate) struct Groups {
     firsts: Table,
     hash: NumberHash,
+    /// All messages of the groups whose circles are too long to be walked.
+    long: HashMap<Key, BTreeMap<GroupKey, u32>, NumberHash>,
 }
+
+/// By what the messages of a group are ordered; see [`Entry::group_key`].
+type GroupKey = (u64, u64);
+
+/// Steps along a circle before its messages are sorted in a tree.
+const WALK: usize = 64;
 
 /// A group's destination (which implies the queue) and key.
 type Key = (u32, u64);
@@ -51,8 +65,10 @@ impl Index {
         self.leave_group_free(key, slot);
         let is_first = self.first_of(key) == Some(slot);
         self.entries[slot].flags &= !(Entry::LINKED | Entry::BUSY);
+        self.leave_long(key, slot);
         if entry.next == slot {
-            let (entries, lanes, Groups { firsts, hash }) = (&self.entries, &self.lanes, &mut self.groups);
+            let (entries, lanes, Groups { firsts, hash, .. }) =
+                (&self.entries, &self.lanes, &mut self.groups);
             let hash_of = |slot: u32| hash.hash_one(key_of(entries, lanes, slot));
             firsts.remove(hash.hash_one(key), |other| other == slot, hash_of);
             return;
@@ -96,23 +112,55 @@ impl Index {
         let Some(first) = self.first_of(key) else {
             let entry = &mut self.entries[slot];
             (entry.previous, entry.next) = (slot, slot);
-            let (entries, lanes, Groups { firsts, hash }) = (&self.entries, &self.lanes, &mut self.groups);
+            let (entries, lanes, Groups { firsts, hash, .. }) =
+                (&self.entries, &self.lanes, &mut self.groups);
             let hash_of = |slot: u32| hash.hash_one(key_of(entries, lanes, slot));
             firsts.insert(hash.hash_one(key), slot, hash_of);
             return;
         };
         let own = self.entries[slot].group_key();
         let becomes_first = own < self.entries[first].group_key();
-        let mut before = self.entries[first].previous;
-        while !becomes_first && self.entries[before].group_key() > own {
-            before = self.entries[before].previous;
-        }
+        let before = self.last_below(key, first, own);
         let after = self.entries[before].next;
         (self.entries[slot].previous, self.entries[slot].next) = (before, after);
         self.entries[before].next = slot;
         self.entries[after].previous = slot;
+        if let Some(line) = self.groups.long.get_mut(&key) {
+            line.insert(own, slot);
+        }
         if becomes_first {
             self.precede(key, first, slot);
+        }
+    }
+
+    /// The last message of a group before the place `own`; the last of all where that is the first.
+    fn last_below(&mut self, key: Key, first: u32, own: GroupKey) -> u32 {
+        let last = self.entries[first].previous;
+        if own < self.entries[first].group_key() {
+            return last;
+        }
+        let mut before = last;
+        for _ in 0..WALK {
+            if self.entries[before].group_key() < own {
+                return before;
+            }
+            before = self.entries[before].previous;
+        }
+        let (entries, long) = (&self.entries, &mut self.groups.long);
+        let line = long.entry(key).or_insert_with(|| {
+            let next = |slot: &u32| Some(entries[*slot].next).filter(|next| *next != first);
+            let circle = std::iter::successors(Some(first), next);
+            circle.map(|slot| (entries[slot].group_key(), slot)).collect()
+        });
+        line.range(..own).next_back().map_or(last, |(_, slot)| *slot)
+    }
+
+    fn leave_long(&mut self, key: Key, slot: u32) {
+        if let Some(line) = self.groups.long.get_mut(&key) {
+            line.remove(&self.entries[slot].group_key());
+            if line.is_empty() {
+                self.groups.long.remove(&key);
+            }
         }
     }
 
@@ -149,3 +197,7 @@ fn key_of(entries: &Entries, lanes: &Pool<Lane>, slot: u32) -> Key {
     let entry = &entries[slot];
     (lanes[entry.lane].destination, entry.group)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

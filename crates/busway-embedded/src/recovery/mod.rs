@@ -21,7 +21,7 @@ use std::sync::Arc;
 use busway_core::clock::now_ms;
 use busway_core::{Error, ErrorKind, Result};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::error::{corrupt, io_error};
 use crate::index::pool::NumberMap;
 use crate::index::{Index, Now};
@@ -51,6 +51,7 @@ pub(crate) fn recover(
     if !exists {
         layout::make_directory(disk.as_ref(), &directory, layout::PRIVATE)?;
     }
+    layout::sync_names(disk.as_ref(), path)?;
     let files = layout::list_segments(path)?;
     let mut replay = Replay::new(Index::new(cache), directory.clone());
     let log = if exists {
@@ -234,9 +235,9 @@ impl Replay {
         let Some((id, read)) = self.read.pop_last() else {
             return Err(corrupt(&self.directory, 0, "the log has no files"));
         };
-        if let Some((before, _)) = self.read.last_key_value() {
+        if let Some((before, read)) = self.read.last_key_value() {
             let path = self.path(*before);
-            let synced = disk.open(&path).and_then(|file| file.sync());
+            let synced = disk.open(&path).and_then(|file| write_again(file.as_ref(), &read.scanned));
             synced.map_err(|error| io_error("open", &path, error))?;
         }
         let active = self.reopen(disk.as_ref(), id, &read)?;
@@ -265,12 +266,11 @@ impl Replay {
         });
     }
 
-    /// Opens the last file for appending. What may not have reached the disk is written again, as
-    /// it stands, because a page that the kernel failed to write counts as clean from then on.
+    /// Opens the last file for appending.
     fn reopen(&self, disk: &dyn Disk, id: u32, read: &Read) -> Result<Active> {
         let path = self.path(id);
         let length = read.scanned.length;
-        let mend = || -> io::Result<Box<dyn crate::disk::DiskFile>> {
+        let mend = || -> io::Result<Box<dyn DiskFile>> {
             let file = disk.open(&path)?;
             if read.file_length > u64::from(length) {
                 tracing::warn!(
@@ -281,11 +281,7 @@ impl Replay {
                 );
                 file.set_length(length.into())?;
             }
-            let from = read.scanned.durable.max(FILE_HEADER as u32);
-            let mut tail = vec![0; (length.saturating_sub(from)) as usize];
-            file.read_at(&mut tail, from.into())?;
-            file.write_at(&tail, from.into())?;
-            file.sync()?;
+            write_again(file.as_ref(), &read.scanned)?;
             Ok(file)
         };
         let file = mend().map_err(|error| io_error("open", &path, error))?;
@@ -302,6 +298,16 @@ impl Replay {
     fn path(&self, id: u32) -> PathBuf {
         segment_path(&self.directory, id)
     }
+}
+
+/// Writes what may not have reached the disk again, as it stands, and syncs it: a page that the kernel
+/// failed to write counts as clean from then on, and a sync alone would pass it over.
+fn write_again(file: &dyn DiskFile, scanned: &Scanned) -> io::Result<()> {
+    let from = scanned.durable.max(FILE_HEADER as u32);
+    let mut tail = vec![0; (scanned.length.saturating_sub(from)) as usize];
+    file.read_at(&mut tail, from.into())?;
+    file.write_at(&tail, from.into())?;
+    file.sync()
 }
 
 fn newer(path: &Path, version: u32) -> Error {

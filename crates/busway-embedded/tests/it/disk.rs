@@ -168,6 +168,27 @@ async fn a_sync_that_fails_leaves_the_outcome_unknown_and_the_store_refuses_to_g
 }
 
 #[tokio::test]
+async fn what_a_failed_sync_may_have_dropped_is_written_again_also_in_the_file_before_the_last() {
+    let setup = setup(|config| config.reserve_bytes = 0).await;
+    let segment = |id: u32| setup.config.path.join(format!("segments/{id:08}.log"));
+    let mut last = 0;
+    while !segment(2).exists() {
+        setup.publish(&format!("m{last}"), 1500).await.unwrap();
+        last += 1;
+    }
+    let length = std::fs::metadata(segment(1)).unwrap().len();
+    setup.transport.close().await.unwrap();
+    setup.disk.set(|faults| faults.written.clear());
+    let again = setup.again();
+    let mut written = Default::default();
+    again.disk.set(|faults| written = std::mem::take(&mut faults.written));
+    let first = again.config.path.join("segments/00000001.log");
+    let bytes = written.get(&first).copied().unwrap_or(0);
+    assert!((1..length / 2).contains(&bytes), "{bytes} of {length}: the end of the file, and no more");
+    assert_eq!(again.ids().await.len(), last);
+}
+
+#[tokio::test]
 async fn a_log_that_cannot_be_cut_after_a_failed_write_is_not_written_again() {
     let setup = setup(|config| config.reserve_bytes = 0).await;
     setup.publish("before", 10).await.unwrap();

@@ -1,7 +1,8 @@
 //! Disks that are faster, fuller or more broken than the real one.
 
+use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -83,9 +84,15 @@ pub(crate) struct Faults {
     pub(crate) create_fails: bool,
     /// Syncs so far.
     pub(crate) syncs: u64,
+    /// A directory that may not be opened, and so not be synced.
+    pub(crate) denied: Option<PathBuf>,
+    /// Directories synced so far.
+    pub(crate) directories: Vec<PathBuf>,
+    /// What was written to each file so far.
+    pub(crate) written: HashMap<PathBuf, u64>,
 }
 
-struct FaultyFile(Faulty, Box<dyn DiskFile>, AtomicU64);
+struct FaultyFile(Faulty, Box<dyn DiskFile>, AtomicU64, PathBuf);
 
 impl Faulty {
     pub(crate) fn set(&self, change: impl FnOnce(&mut Faults)) {
@@ -106,12 +113,12 @@ impl Disk for Faulty {
         if self.0.lock().unwrap().create_fails {
             return Err(full());
         }
-        Ok(Box::new(FaultyFile(self.clone(), RealDisk.create(path)?, AtomicU64::new(0))))
+        Ok(Box::new(FaultyFile(self.clone(), RealDisk.create(path)?, AtomicU64::new(0), path.into())))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let length = std::fs::metadata(path)?.len();
-        Ok(Box::new(FaultyFile(self.clone(), RealDisk.open(path)?, AtomicU64::new(length))))
+        Ok(Box::new(FaultyFile(self.clone(), RealDisk.open(path)?, AtomicU64::new(length), path.into())))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -126,6 +133,14 @@ impl Disk for Faulty {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        let mut denied = false;
+        self.set(|faults| {
+            denied = faults.denied.as_deref() == Some(path);
+            faults.directories.push(path.into());
+        });
+        if denied {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         RealDisk.sync_directory(path)
     }
 }
@@ -144,6 +159,7 @@ impl DiskFile for FaultyFile {
             }
         });
         self.1.write_at(&bytes[..allowed as usize], offset)?;
+        self.0.set(|faults| *faults.written.entry(self.3.clone()).or_default() += allowed);
         self.2.fetch_max(offset + allowed, Ordering::SeqCst);
         if allowed < bytes.len() as u64 { Err(full()) } else { Ok(()) }
     }

@@ -4,6 +4,7 @@
 mod basic;
 mod chaos;
 mod conformance;
+mod creation;
 mod damage;
 mod disk;
 mod faults;

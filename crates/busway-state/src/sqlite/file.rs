@@ -12,19 +12,28 @@ use super::Limits;
 
 /// Makes the file and the directories above it where they are missing, for this user alone.
 /// SQLite gives its companions (`-wal`, `-shm`) the mode of the file.
+///
+/// What is there may have been made by a process that was killed before it synced the name. So the
+/// file's name is synced always, and those above it until there is something in the file: by then a
+/// process has come past here.
 pub(super) fn prepare(path: &Path) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     make_directories(directory)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
             file.sync_all()?;
-            sync_directory(directory)
+            sync_directory(directory)?;
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new().write(true).open(path).map(drop)
+            OpenOptions::new().write(true).open(path)?;
+            sync_found(directory)?;
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
     }
+    if std::fs::metadata(path)?.len() == 0 {
+        directory.ancestors().skip(1).try_for_each(sync_found)?;
+    }
+    Ok(())
 }
 
 /// How every connection is opened. The file is there by then: one that is removed while it is in
@@ -49,6 +58,17 @@ fn make_directories(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
         Err(error) => Err(error),
         Ok(()) => sync_directory(parent),
+    }
+}
+
+/// Syncs a directory that was there, as far as this process may and the file system can: one that
+/// nobody may list, or that lies on an image, is not of its making.
+fn sync_found(directory: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    match sync_directory(directory) {
+        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem) => Ok(()),
+        synced => synced,
     }
 }
 

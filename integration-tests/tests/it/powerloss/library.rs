@@ -9,6 +9,17 @@ const SOURCES: [&str; 5] = ["model.c", "disk.c", "cut.c", "carry.c", "intercept.
 const CUT: i32 = 137;
 const BROKEN: i32 = 138;
 
+/// What a sync is worth.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fsync {
+    /// It does what it promises.
+    Works,
+    /// It succeeds and makes nothing durable.
+    Nothing,
+    /// It makes content durable, names not.
+    NoNames,
+}
+
 /// A power cut to come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
@@ -16,8 +27,8 @@ pub(super) struct Cut {
     pub at: Option<u64>,
     /// Chooses what survives.
     pub seed: u64,
-    /// Whether fsync makes anything durable.
-    pub fsync: bool,
+    /// What fsync makes durable.
+    pub fsync: Fsync,
     /// The process alone is killed: files stay as they are, durable or not, for the next one.
     pub kill: bool,
 }
@@ -43,7 +54,7 @@ pub(super) fn run(program: &str, arguments: &[impl AsRef<std::ffi::OsStr>], disk
         .env("POWERLOSS_ROOT", disk)
         .env("POWERLOSS_SEED", cut.seed.to_string())
         .env("POWERLOSS_AT", cut.at.unwrap_or(0).to_string())
-        .env("POWERLOSS_FSYNC_NOOP", if cut.fsync { "0" } else { "1" })
+        .env("POWERLOSS_FSYNC_NOOP", (cut.fsync as u8).to_string())
         .env("POWERLOSS_FSYNC_US", "300")
         .env("POWERLOSS_KILL", if cut.kill { "1" } else { "0" })
         .env("POWERLOSS_STATE", disk.with_extension("state"))

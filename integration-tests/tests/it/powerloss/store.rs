@@ -10,7 +10,7 @@ use busway_core::transport::Selector;
 use busway_integration_tests::small_store;
 
 use super::ledger::Ledger;
-use super::library::{self, Cut};
+use super::library::{self, Cut, Fsync};
 use crate::harness::{long, seed};
 
 const WRITER: &str = env!("CARGO_BIN_EXE_store_writer");
@@ -22,6 +22,9 @@ const CUTS_UNTIL_FOUND: u64 = 40;
 /// Cuts of one store before a new one is begun. The next writer begins on what the cut left, so that
 /// recovery is cut too.
 const CUTS_A_STORE: u64 = 10;
+/// Moments within which a writer has made its store, or opened the one that it found. They are few among
+/// all, and most of the syncs of names are there, so every third cut is drawn from them.
+const OPENING: u64 = 40;
 
 /// What was tried and how it ended.
 #[derive(Debug, Default)]
@@ -37,7 +40,7 @@ struct Course {
     wrong: Option<String>,
 }
 
-fn cut_again_and_again(cuts: u64, fsync: bool) -> Course {
+fn cut_again_and_again(cuts: u64, fsync: Fsync) -> Course {
     let mut course = Course::default();
     let mut random = fastrand::Rng::with_seed(seed());
     // Now and then the writer ends before the cut.
@@ -50,7 +53,8 @@ fn cut_again_and_again(cuts: u64, fsync: bool) -> Course {
         let until = cuts.min(course.cuts + CUTS_A_STORE);
         while course.cuts < until && course.wrong.is_none() {
             assert!(course.uncut < cuts, "the cut comes too late too often: {course:?}");
-            let at = Some(random.u64(1..=moments));
+            let last = if random.u8(..3) == 0 { OPENING } else { moments };
+            let at = Some(random.u64(1..=last));
             let cut = Cut { at, seed: random.u64(..), fsync, kill: random.u8(..4) == 0 };
             one_round(&disk, cut, &mut ledger, &mut course);
         }
@@ -92,7 +96,7 @@ fn usual_moments() -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    let whole = Cut { at: None, seed: 1, fsync: true, kill: false };
+    let whole = Cut { at: None, seed: 1, fsync: Fsync::Works, kill: false };
     let ended = library::run(WRITER, &arguments(&disk, 1, 1), &disk, whole);
     let mut ledger = Ledger::default();
     ledger.hear(&ended.said);
@@ -160,7 +164,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn a_store_loses_nothing_confirmed_in_two_hundred_power_cuts() {
-    let course = cut_again_and_again(if long() { CUTS_LONG } else { CUTS }, true);
+    let course = cut_again_and_again(if long() { CUTS_LONG } else { CUTS }, Fsync::Works);
     println!("{course:?}");
     assert_eq!(course.wrong, None);
     assert!(
@@ -171,6 +175,35 @@ fn a_store_loses_nothing_confirmed_in_two_hundred_power_cuts() {
 
 #[test]
 fn a_disk_that_syncs_nothing_is_found_out() {
-    let course = cut_again_and_again(CUTS_UNTIL_FOUND, false);
+    let course = cut_again_and_again(CUTS_UNTIL_FOUND, Fsync::Nothing);
     assert!(course.wrong.is_some(), "{course:?}");
+}
+
+#[test]
+fn a_disk_that_syncs_no_names_is_found_out() {
+    let course = cut_again_and_again(CUTS_UNTIL_FOUND, Fsync::NoNames);
+    assert!(course.wrong.is_some(), "{course:?}");
+}
+
+#[test]
+fn a_store_whose_maker_was_killed_at_any_moment_survives_a_cut() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    // By the later of these moments the second writer has had something confirmed.
+    let moments = OPENING..usual_moments() / 3;
+    let mut course = Course::default();
+    for at in (1..=OPENING).chain(1..=OPENING) {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = folder.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        let mut ledger = Ledger::default();
+        let kill = Cut { at: Some(at), seed: random.u64(..), fsync: Fsync::Works, kill: true };
+        one_round(&disk, kill, &mut ledger, &mut course);
+        let at = Some(random.u64(moments.clone()));
+        let cut = Cut { at, seed: random.u64(..), fsync: Fsync::Works, kill: false };
+        one_round(&disk, cut, &mut ledger, &mut course);
+        course.confirmed += ledger.heard().0;
+        assert_eq!(course.wrong, None, "after {kill:?}");
+    }
+    println!("{course:?}");
+    assert!(course.kills > OPENING && course.confirmed > 500, "too little was put to the test: {course:?}");
 }

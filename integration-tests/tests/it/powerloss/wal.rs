@@ -6,7 +6,7 @@ use std::path::Path;
 use busway_integration_tests::wal;
 
 use super::ledger::Ledger;
-use super::library::{self, Cut};
+use super::library::{self, Cut, Fsync};
 
 const WRITER: &str = env!("CARGO_BIN_EXE_wal_writer");
 const BATCHES: u64 = 60;
@@ -23,7 +23,7 @@ enum Verdict {
 }
 
 /// Cuts the power `rounds` times; the first verdict that is not whole ends it.
-fn cut_again_and_again(rounds: u64, careless: &str, fsync: bool) -> Verdict {
+fn cut_again_and_again(rounds: u64, careless: &str, fsync: Fsync) -> Verdict {
     let mut heard = (0, 0);
     for log in 0..rounds.div_ceil(CUTS_A_LOG) {
         let folder = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ fn cut_again_and_again(rounds: u64, careless: &str, fsync: bool) -> Verdict {
     Verdict::Whole
 }
 
-fn one_round(disk: &Path, round: u64, careless: &str, fsync: bool, ledger: &mut Ledger) -> Verdict {
+fn one_round(disk: &Path, round: u64, careless: &str, fsync: Fsync, ledger: &mut Ledger) -> Verdict {
     let first = (round + 1) * 1_000_000;
     let arguments = [disk.to_str().unwrap(), &first.to_string(), &BATCHES.to_string(), careless];
     // About five moments a batch; a cut behind the end lets the program end by itself.
@@ -68,42 +68,42 @@ fn judge(disk: &Path, ledger: &Ledger) -> Verdict {
 
 #[test]
 fn a_careful_log_loses_nothing() {
-    assert_eq!(cut_again_and_again(100, "no", true), Verdict::Whole);
+    assert_eq!(cut_again_and_again(100, "no", Fsync::Works), Verdict::Whole);
 }
 
 #[test]
 fn fsync_that_does_nothing_is_found_out() {
-    let verdict = cut_again_and_again(40, "no", false);
+    let verdict = cut_again_and_again(40, "no", Fsync::Nothing);
     assert_ne!(verdict, Verdict::Whole);
 }
 
 #[test]
 fn records_that_are_not_synced_are_lost() {
-    let verdict = cut_again_and_again(40, "data", true);
+    let verdict = cut_again_and_again(40, "data", Fsync::Works);
     assert!(matches!(verdict, Verdict::Lost(_)), "{verdict:?}");
 }
 
 #[test]
 fn a_segment_whose_folder_is_not_synced_is_lost() {
-    let verdict = cut_again_and_again(40, "folder", true);
+    let verdict = cut_again_and_again(40, "folder", Fsync::Works);
     assert!(matches!(verdict, Verdict::Lost(_)), "{verdict:?}");
 }
 
 #[test]
 fn a_segment_that_is_renamed_too_early_is_unreadable() {
-    let verdict = cut_again_and_again(100, "rename", true);
+    let verdict = cut_again_and_again(100, "rename", Fsync::Works);
     assert!(matches!(verdict, Verdict::Unreadable(_)), "{verdict:?}");
 }
 
 #[test]
 fn a_removal_whose_folder_is_not_synced_comes_back() {
-    let verdict = cut_again_and_again(100, "removal", true);
+    let verdict = cut_again_and_again(100, "removal", Fsync::Works);
     assert!(matches!(verdict, Verdict::Returned(_)), "{verdict:?}");
 }
 
 #[test]
 fn what_a_killed_process_left_unsynced_is_lost() {
-    let verdict = cut_again_and_again(100, "reopen", true);
+    let verdict = cut_again_and_again(100, "reopen", Fsync::Works);
     assert!(matches!(verdict, Verdict::Lost(_)), "{verdict:?}");
 }
 
@@ -113,7 +113,12 @@ fn without_a_cut_everything_is_there() {
     let disk = folder.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     let arguments = [disk.to_str().unwrap(), "1", "60", "no"];
-    let ended = library::run(WRITER, &arguments, &disk, Cut { at: None, seed: 0, fsync: false, kill: false });
+    let ended = library::run(
+        WRITER,
+        &arguments,
+        &disk,
+        Cut { at: None, seed: 0, fsync: Fsync::Nothing, kill: false },
+    );
     let mut ledger = Ledger::default();
     ledger.hear(&ended.said);
     assert_eq!(judge(&disk, &ledger), Verdict::Whole);
