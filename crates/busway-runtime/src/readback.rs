@@ -154,7 +154,7 @@ async fn read_places(
     bytes: usize,
 ) -> Result<usize> {
     let want = Want { max: places.len(), max_bytes: bytes.min(READ_BYTES), until: Instant::now() };
-    let since = target.lanes.durable();
+    let reading = target.lanes.reading();
     let received = slot.receiver.receive(want).await;
     let taken = received.as_ref().map_or(0, Vec::len);
     engine.quota.give_back(places.len().saturating_sub(taken));
@@ -170,7 +170,7 @@ async fn read_places(
             deliveries: leased.deliveries,
             ticket: place,
             max_deliveries: engine.desks.max_deliveries,
-            since,
+            reading: reading.number(),
         });
     }
     Ok(taken)

@@ -49,8 +49,8 @@ pub(crate) struct Returned {
     pub(crate) deliveries: Option<u32>,
     pub(crate) ticket: Ticket,
     pub(crate) max_deliveries: u32,
-    /// Copies that had become durable in its endpoint's lanes before it was asked for.
-    pub(crate) since: u64,
+    /// The [`Reading`](crate::lanes::Reading) it was received in.
+    pub(crate) reading: u64,
 }
 
 impl Target {
@@ -83,7 +83,7 @@ impl Target {
     /// Parks a message from `priority` untried, for this endpoint alone.
     pub(crate) fn divert(&self, offer: Offer, reason: Reason) {
         let key = self.lanes.key(&offer.message);
-        let parking = key.map(|key| self.lanes.parking(key));
+        let parking = key.map(|key| self.lanes.parking(key, offer.position));
         self.figures.diverted(&reason);
         let waiting = Waiting { reason, attempted: false, due: None };
         self.desk.send([self.parcel(offer, key, waiting, None, parking)]);
@@ -91,7 +91,7 @@ impl Target {
 
     /// Takes a message that was read back, with the place that was taken for it.
     pub(crate) fn take_back(&self, returned: Returned) {
-        let Returned { message, part, position, deliveries, ticket, max_deliveries, since } = returned;
+        let Returned { message, part, position, deliveries, ticket, max_deliveries, reading } = returned;
         let key = self.lanes.key(&message);
         let part = match key {
             Some(key) => part.in_lane(self.lanes.ticket(key)),
@@ -111,7 +111,7 @@ impl Target {
         let job = Job { message, part, home: Home::Delayed, key, position, ticket };
         let admission = match key {
             None => Admission::Run(job),
-            Some(key) => self.lanes.admit_read_back(key, job, since),
+            Some(key) => self.lanes.admit_read_back(key, job, reading),
         };
         match admission {
             Admission::Run(job) => self.room.push(job),
@@ -199,7 +199,7 @@ impl Target {
         let Some(key) = job.key else {
             return self.park_or_keep(job, None, waiting, None);
         };
-        let (behind, guard) = self.lanes.hold(key, job.home);
+        let (behind, guard) = self.lanes.hold(key, &job);
         self.park_or_keep(job, Some(key), waiting, Some(&guard));
         for job in behind {
             let waiting = Waiting { reason: Reason::Order, attempted: false, due: None };
@@ -213,7 +213,7 @@ impl Target {
         match home {
             Home::Priority => {
                 let offer = Offer { message, part, position };
-                let parking = key.map(|key| self.lanes.held(key));
+                let parking = key.map(|key| self.lanes.held(key, position));
                 self.desk.send([self.parcel(offer, key, waiting, guard.cloned(), parking)]);
             }
             Home::Delayed => part.finish(match waiting.due {
