@@ -8,6 +8,7 @@ use busway_core::transport::{Group, mark_dead, mark_waiting};
 use busway_core::{DeliveryError, Message, Outcome, Publication, Queue, Reason, clock};
 use serde_json::{Value, json};
 
+use crate::credit::Credit;
 use crate::figures::Figures;
 use crate::gate::{Gate, LONGEST_RETRY_AFTER, Ticket, Way};
 use crate::inbox::Inbox;
@@ -25,6 +26,8 @@ pub(crate) struct Target {
     pub(crate) index: usize,
     pub(crate) spec: EndpointSpec,
     pub(crate) gate: Arc<Gate>,
+    /// Messages from `delayed` in hand; what bounds their number are the places behind the gate.
+    pub(crate) read_credit: Arc<Credit>,
     pub(crate) pace: Option<Pace>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) room: Inbox<Job>,
@@ -61,7 +64,7 @@ impl Target {
             return self.divert(offer, Reason::Order);
         }
         let way = if loud { Way::Loud } else { Way::Direct };
-        let ticket = match self.gate.enter(way, offer.message.account_or_dash()) {
+        let ticket = match self.gate.enter(way, offer.message.account_or_dash(), offer.message.weight()) {
             Ok(ticket) => ticket,
             Err(reason) => return self.divert(offer, reason),
         };

@@ -5,6 +5,7 @@ mod bench_bus;
 mod delivery;
 mod faults;
 mod flow;
+mod hog;
 mod hot;
 mod order;
 mod panics;
