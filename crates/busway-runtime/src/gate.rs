@@ -240,11 +240,17 @@ impl Gate {
             Standing::Closed => {
                 let places = self.places(state);
                 let free = places.saturating_sub(inside);
-                let common = free.saturating_sub(self.kept(state));
+                let kept = self.kept(state);
                 let for_direct = if state.backlog { places / 2 } else { places };
+                let common = free.saturating_sub(kept);
                 match way {
-                    Way::ReadBack => common.min((places / 2).saturating_sub(state.read_back)),
-                    Way::Direct if newcomer => free,
+                    Way::ReadBack => {
+                        // Direct messages beyond their half have filled what is kept for them.
+                        let filled = direct.saturating_sub(for_direct);
+                        let common = free.saturating_sub(kept.saturating_sub(filled));
+                        common.min((places / 2).saturating_sub(state.read_back))
+                    }
+                    Way::Direct if newcomer => free.min((for_direct + kept).saturating_sub(direct)),
                     Way::Direct => common.min(for_direct.saturating_sub(direct)),
                     Way::Loud => common.min((for_direct / 2).saturating_sub(state.loud)),
                 }
@@ -258,7 +264,8 @@ impl Gate {
 
     /// Places kept for accounts that have few inside.
     fn kept(&self, state: &mut State) -> usize {
-        (self.places(state) / 4).max(1)
+        // Of two or three places, one kept would be the one for the backlog.
+        (self.places(state) / 4).max(usize::from(!state.backlog))
     }
 
     fn calls_now(&self, state: &mut State) -> usize {
@@ -377,6 +384,18 @@ mod tests {
         drop((alone, other));
         assert_eq!(fill(&gate, Way::Loud, "a").len(), 4);
         assert_eq!(gate.free(), 8, "a place is free again when its ticket is dropped");
+    }
+
+    #[test]
+    fn newcomers_leave_room_to_a_backlog() {
+        for (limit, least) in [(1, 1), (4, 2), (16, 8)] {
+            let gate = plain(limit);
+            gate.set_backlog(true);
+            let newcomers: Vec<_> =
+                (0..100).filter_map(|n| gate.enter(Way::Direct, &format!("a{n}"), 10).ok()).collect();
+            assert!(newcomers.len() >= limit, "{} of {limit} calls", newcomers.len());
+            assert_eq!(fill(&gate, Way::ReadBack, "").len(), least, "{limit} calls");
+        }
     }
 
     #[test]
