@@ -154,6 +154,12 @@ impl Target {
         }
     }
 
+    /// A message whose time was over before it could be tried is dead.
+    pub(crate) fn expire(&self, job: Job) {
+        let attempts = job.message.attempt;
+        self.leave(job, Outcome::Dead { reason: Reason::Expired, attempts });
+    }
+
     /// Gives up what waits in the room because the gate is shut.
     pub(crate) fn clear_room(&self) {
         while let Some(job) = self.room.pop() {

@@ -3,6 +3,7 @@
 
 mod bench_bus;
 mod delivery;
+mod expiry;
 mod faults;
 mod flow;
 mod hog;
