@@ -226,7 +226,7 @@ impl Runtime {
         let mut last = false;
         while !last && Instant::now() < deadline {
             // Counted with what is in hand, so that a stop waits for it.
-            let _counted = self.engine.read_credit.take(0);
+            let _counted = self.engine.shared_credit.take(0);
             let want = Want { max: BATCH, max_bytes: 16 << 20, until: Instant::now() };
             let batch = slot.receiver.receive(want).await?;
             last = batch.is_empty();

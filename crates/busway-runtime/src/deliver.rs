@@ -21,10 +21,16 @@ pub(crate) struct Holds {
     pub(crate) worker: Worker,
 }
 
-/// Delivers a batch and concludes each of its messages.
+/// Delivers a batch and concludes each of its messages; those whose time is over are dead without
+/// a try.
 ///
 /// Cancelled (a forced stop), the messages are abandoned and come again.
 pub(crate) async fn deliver(target: Arc<Target>, jobs: Vec<Job>, holds: Holds, faults: Faults) {
+    let (expired, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::expired);
+    expired.into_iter().for_each(|job| target.expire(job));
+    if jobs.is_empty() {
+        return;
+    }
     let deliveries: Vec<Delivery> = jobs
         .iter()
         .map(|job| Delivery {

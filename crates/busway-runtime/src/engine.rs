@@ -37,8 +37,9 @@ pub(crate) struct Engine {
     pub(crate) settlements: Arc<Inbox<Settlement>>,
     /// Messages from `priority` in hand.
     pub(crate) credit: Arc<Credit>,
-    /// Messages from `delayed` in hand; what bounds them are the places behind the gates.
-    pub(crate) read_credit: Arc<Credit>,
+    /// Messages in hand from `delayed` that have no destination, and dead letters; those from
+    /// `delayed` for an endpoint are with its target.
+    pub(crate) shared_credit: Arc<Credit>,
     /// Loops that take messages in.
     pub(crate) readers: Arc<Gauge>,
     pub(crate) health: Arc<Health>,
@@ -117,6 +118,12 @@ impl Engine {
 
     /// Messages in hand.
     pub(crate) fn in_hand(&self) -> usize {
-        self.credit.used().0 + self.read_credit.used().0
+        self.credit.used().0 + self.read_back_in_hand()
+    }
+
+    /// Messages in hand that did not come from `priority`.
+    pub(crate) fn read_back_in_hand(&self) -> usize {
+        let targets = self.desks.targets.iter().map(|target| target.read_credit.used().0);
+        self.shared_credit.used().0 + targets.sum::<usize>()
     }
 }

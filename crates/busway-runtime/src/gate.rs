@@ -2,7 +2,7 @@
 //!
 //! A message *enters* when it is given to the subscriber, directly from `priority` or read back
 //! from `delayed`; it leaves when its delivery has an outcome. There is room for twice as many as
-//! may be under way. Messages read back may fill one half of it; so may direct ones while others
+//! may be under way, but not for more than its endpoint's part of the credit. Messages read back may fill one half of it; so may direct ones while others
 //! wait in `delayed`: neither way starves the other. The last quarter is kept for direct messages of
 //! accounts that have less than that inside, and accounts over their share may fill half of what direct
 //! ones may, so that one that floods does not shut the others out.
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::breaker::{Breaker, Standing};
+use crate::options::Room;
 
 /// The longest rest an endpoint can ask for.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -35,6 +36,7 @@ pub(crate) enum Way {
 pub(crate) struct Gate {
     limit: usize,
     batch: usize,
+    most: Room,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -46,6 +48,8 @@ struct State {
     /// Messages inside that came from `priority`, by account.
     accounts: HashMap<Box<str>, usize>,
     read_back: usize,
+    /// Bytes inside that came from `priority`.
+    bytes: usize,
     calls: usize,
     backlog: bool,
     paused: bool,
@@ -55,17 +59,22 @@ struct State {
 }
 
 impl Gate {
-    /// A gate for at most `limit` calls at once of at most `batch` messages each.
-    pub(crate) fn new(limit: usize, batch: usize) -> Arc<Self> {
-        Arc::new(Self { limit, batch, state: Mutex::default(), changed: Notify::new() })
+    /// A gate for at most `limit` calls at once of at most `batch` messages each, and for no
+    /// more than `most` in all.
+    pub(crate) fn new(limit: usize, batch: usize, most: Room) -> Arc<Self> {
+        Arc::new(Self { limit, batch, most, state: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Lets one message of this account in, or says why it must wait elsewhere.
-    pub(crate) fn enter(self: &Arc<Self>, way: Way, account: &str) -> Result<Ticket, Reason> {
+    /// Lets one message of this account and of so many bytes in, or says why it must wait elsewhere.
+    /// The bytes of what is read back are not looked at here.
+    pub(crate) fn enter(self: &Arc<Self>, way: Way, account: &str, bytes: usize) -> Result<Ticket, Reason> {
         let mut state = self.lock();
         let inside = state.accounts.get(account).copied().unwrap_or_default();
         let newcomer = way == Way::Direct && inside < self.kept(&mut state);
-        if self.room(&mut state, way, newcomer, Instant::now()) == 0 {
+        let bytes = if way == Way::ReadBack { 0 } else { bytes };
+        // One of any size gets through when nothing else is inside.
+        let heavy = bytes > 0 && state.bytes > 0 && state.bytes + bytes > self.most.bytes;
+        if heavy || self.room(&mut state, way, newcomer, Instant::now()) == 0 {
             return Err(if state.closed() { Reason::Breaker } else { Reason::Saturated });
         }
         let account = match way {
@@ -79,7 +88,8 @@ impl Gate {
                 Some(account.into())
             }
         };
-        Ok(Ticket { gate: Arc::clone(self), way, account })
+        state.bytes += bytes;
+        Ok(Ticket { gate: Arc::clone(self), way, account, bytes })
     }
 
     /// Waits until messages may be read back, then takes as many places as there are, up to `max`.
@@ -91,7 +101,7 @@ impl Gate {
             tokio::pin!(changed);
             changed.as_mut().enable();
             let places: Vec<Ticket> =
-                std::iter::from_fn(|| self.enter(Way::ReadBack, "").ok()).take(max).collect();
+                std::iter::from_fn(|| self.enter(Way::ReadBack, "", 0).ok()).take(max).collect();
             if !places.is_empty() {
                 return places;
             }
@@ -228,13 +238,19 @@ impl Gate {
             Standing::Open(_) => 0,
             Standing::HalfOpen => usize::from(inside == 0 && (way == Way::ReadBack || !state.backlog)),
             Standing::Closed => {
-                let places = self.calls_now(state) * self.batch * 2;
+                let places = self.places(state);
                 let free = places.saturating_sub(inside);
-                let common = free.saturating_sub(self.kept(state));
+                let kept = self.kept(state);
                 let for_direct = if state.backlog { places / 2 } else { places };
+                let common = free.saturating_sub(kept);
                 match way {
-                    Way::ReadBack => common.min((places / 2).saturating_sub(state.read_back)),
-                    Way::Direct if newcomer => free,
+                    Way::ReadBack => {
+                        // Direct messages beyond their half have filled what is kept for them.
+                        let filled = direct.saturating_sub(for_direct);
+                        let common = free.saturating_sub(kept.saturating_sub(filled));
+                        common.min((places / 2).saturating_sub(state.read_back))
+                    }
+                    Way::Direct if newcomer => free.min((for_direct + kept).saturating_sub(direct)),
                     Way::Direct => common.min(for_direct.saturating_sub(direct)),
                     Way::Loud => common.min((for_direct / 2).saturating_sub(state.loud)),
                 }
@@ -242,9 +258,14 @@ impl Gate {
         }
     }
 
+    fn places(&self, state: &mut State) -> usize {
+        (self.calls_now(state) * self.batch * 2).min(self.most.messages)
+    }
+
     /// Places kept for accounts that have few inside.
     fn kept(&self, state: &mut State) -> usize {
-        (self.calls_now(state) * self.batch / 2).max(1)
+        // Of two or three places, one kept would be the one for the backlog.
+        (self.places(state) / 4).max(usize::from(!state.backlog))
     }
 
     fn calls_now(&self, state: &mut State) -> usize {
@@ -288,6 +309,7 @@ pub(crate) struct Ticket {
     gate: Arc<Gate>,
     way: Way,
     account: Option<Box<str>>,
+    bytes: usize,
 }
 
 impl Drop for Ticket {
@@ -299,6 +321,7 @@ impl Drop for Ticket {
                 Way::Loud => state.loud -= 1,
                 Way::ReadBack => state.read_back -= 1,
             }
+            state.bytes -= self.bytes;
             if let Some(account) = self.account.take()
                 && let Some(inside) = state.accounts.get_mut(&account)
             {
@@ -327,13 +350,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn plain(limit: usize) -> Arc<Gate> {
+        Gate::new(limit, 1, Room { messages: 100, bytes: 1000 })
+    }
+
     fn fill(gate: &Arc<Gate>, way: Way, account: &str) -> Vec<Ticket> {
-        std::iter::from_fn(|| gate.enter(way, account).ok()).collect()
+        std::iter::from_fn(|| gate.enter(way, account, 10).ok()).collect()
     }
 
     #[test]
     fn direct_messages_and_a_backlog_have_half_the_room_each() {
-        let gate = Gate::new(4, 1);
+        let gate = plain(4);
         gate.set_backlog(true);
         let direct = fill(&gate, Way::Direct, "a");
         assert_eq!(direct.len(), 4);
@@ -342,17 +369,17 @@ mod tests {
         assert_eq!(read_back.len(), 4);
         let direct = fill(&gate, Way::Direct, "a");
         assert_eq!(direct.len(), 2);
-        assert_eq!(gate.enter(Way::ReadBack, "").err(), Some(Reason::Saturated));
-        assert_eq!(gate.enter(Way::Direct, "a").err(), Some(Reason::Saturated));
-        assert!(gate.enter(Way::Direct, "b").is_ok(), "a place is kept for who has few inside");
+        assert_eq!(gate.enter(Way::ReadBack, "", 0).err(), Some(Reason::Saturated));
+        assert_eq!(gate.enter(Way::Direct, "a", 10).err(), Some(Reason::Saturated));
+        assert!(gate.enter(Way::Direct, "b", 10).is_ok(), "a place is kept for who has few inside");
     }
 
     #[test]
     fn one_account_leaves_room_to_the_others_and_a_loud_one_half() {
-        let gate = Gate::new(4, 1);
+        let gate = plain(4);
         let alone = fill(&gate, Way::Direct, "a");
         assert_eq!(alone.len(), 6, "enough to keep four calls busy");
-        let other = gate.enter(Way::Direct, "b");
+        let other = gate.enter(Way::Direct, "b", 10);
         assert!(other.is_ok());
         drop((alone, other));
         assert_eq!(fill(&gate, Way::Loud, "a").len(), 4);
@@ -360,35 +387,59 @@ mod tests {
     }
 
     #[test]
+    fn newcomers_leave_room_to_a_backlog() {
+        for (limit, least) in [(1, 1), (4, 2), (16, 8)] {
+            let gate = plain(limit);
+            gate.set_backlog(true);
+            let newcomers: Vec<_> =
+                (0..100).filter_map(|n| gate.enter(Way::Direct, &format!("a{n}"), 10).ok()).collect();
+            assert!(newcomers.len() >= limit, "{} of {limit} calls", newcomers.len());
+            assert_eq!(fill(&gate, Way::ReadBack, "").len(), least, "{limit} calls");
+        }
+    }
+
+    #[test]
+    fn a_gate_holds_no_more_than_its_part_of_the_credit() {
+        let few = Gate::new(2, 512, Room { messages: 8, bytes: 1000 });
+        assert_eq!(fill(&few, Way::Direct, "a").len(), 6);
+        let heavy = Gate::new(2, 512, Room { messages: 100, bytes: 25 });
+        let direct = fill(&heavy, Way::Direct, "a");
+        assert_eq!(direct.len(), 2);
+        assert_eq!(heavy.enter(Way::Direct, "b", 10).err(), Some(Reason::Saturated));
+        drop(direct);
+        assert!(heavy.enter(Way::Direct, "b", 100).is_ok(), "one of any size, alone");
+    }
+
+    #[test]
     fn a_paused_gate_lets_nothing_in_and_remembers_nothing_wrong() {
-        let gate = Gate::new(2, 1);
+        let gate = plain(2);
         gate.set_paused(true);
-        assert_eq!(gate.enter(Way::ReadBack, "").err(), Some(Reason::Breaker));
+        assert_eq!(gate.enter(Way::ReadBack, "", 0).err(), Some(Reason::Breaker));
         gate.set_paused(false);
-        assert!(gate.enter(Way::ReadBack, "").is_ok());
+        assert!(gate.enter(Way::ReadBack, "", 0).is_ok());
     }
 
     #[test]
     fn retry_after_survives_into_the_next_process() {
-        let gate = Gate::new(2, 1);
+        let gate = plain(2);
         gate.learn(&Err(DeliveryError::retry("status-503", "busy").after(Duration::from_secs(60))));
-        assert!(gate.enter(Way::Direct, "a").is_err());
-        let next = Gate::new(2, 1);
+        assert!(gate.enter(Way::Direct, "a", 10).is_err());
+        let next = plain(2);
         next.restore(&gate.memory());
-        assert!(next.enter(Way::Direct, "a").is_err());
+        assert!(next.enter(Way::Direct, "a", 10).is_err());
         assert_eq!(next.describe().0, "waiting");
     }
 
     #[tokio::test]
     async fn a_half_open_breaker_lets_one_probe_through() {
-        let gate = Gate::new(4, 1);
+        let gate = plain(4);
         for _ in 0..10 {
             gate.learn(&Err(DeliveryError::retry("refused", "refused")));
         }
         assert!(gate.shut());
         let probe = tokio::time::timeout(Duration::from_secs(5), gate.read_back_places(10)).await.unwrap();
         assert_eq!(probe.len(), 1);
-        assert!(gate.enter(Way::ReadBack, "").is_err());
+        assert!(gate.enter(Way::ReadBack, "", 0).is_err());
         gate.learn(&Ok(()));
         drop(probe);
         assert_eq!(gate.calls().1, 1, "a slow start");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busway_core::{Message, Outcome};
+use busway_core::{Message, Outcome, clock};
 
 use crate::gate::Ticket;
 use crate::source::Part;
@@ -29,6 +29,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Whether its time is over: it must not be delivered any more.
+    pub(crate) fn expired(&self) -> bool {
+        self.message.expires_at.is_some_and(|at| at < clock::now_ms())
+    }
+
     /// Gives the message back to its queue, in its old place, untried.
     pub(crate) fn give_back(self) {
         self.part.finish(Outcome::Release);

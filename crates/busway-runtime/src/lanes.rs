@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use busway_core::Message;
 
+use crate::copies::{Check, Copies};
 use crate::job::{Home, Job};
 use crate::options::Order;
 
@@ -32,17 +33,11 @@ struct State {
     epoch: u64,
     /// Rises with every message parked, so that a proof of emptiness can tell that it is stale.
     parkings: u64,
-    /// Copies by key that are not durable yet, and so not seen in the queue.
-    unconfirmed: HashMap<u64, usize>,
-    /// What was read back of a key while an earlier copy of it was not durable.
-    late: HashMap<u64, Vec<Job>>,
+    /// Copies that are not durable yet, and so not seen in the queue.
+    copies: Copies,
     keys: HashMap<u64, Key>,
     /// Tells messages of one place apart.
     arrivals: u64,
-    /// Counts copies that have become durable.
-    durable: u64,
-    /// That count when the last copy of each lane did.
-    last_durable: Vec<u64>,
     closed: bool,
 }
 
@@ -63,7 +58,7 @@ pub(crate) enum Admission {
 
 impl Lanes {
     pub(crate) fn new(by: Order) -> Arc<Self> {
-        let state = State { parked: vec![0; LANES], last_durable: vec![0; LANES], ..State::default() };
+        let state = State { parked: vec![0; LANES], ..State::default() };
         Arc::new(Self { by, state: Mutex::new(state) })
     }
 
@@ -92,25 +87,24 @@ impl Lanes {
         state.admit(key, job)
     }
 
-    /// How many copies have become durable: to be taken before a receive.
-    pub(crate) fn durable(&self) -> u64 {
-        self.lock().durable
+    /// To be taken before a receive, and kept until all that came has been admitted; one reading at
+    /// a time.
+    pub(crate) fn reading(self: &Arc<Self>) -> Reading {
+        Reading { number: self.lock().copies.begin_reading(), lanes: Arc::clone(self) }
     }
 
-    /// Admits a message whose receive began after `since` copies had become durable. While an
-    /// earlier copy of its key is not durable it stays out of the way, and is given back to its
-    /// queue when that copy stands before it; so it is at once where one has become durable since,
-    /// for it was chosen before that one was there.
-    pub(crate) fn admit_read_back(&self, key: u64, job: Job, since: u64) -> Admission {
+    /// Admits a message that was received in this reading. While an earlier copy of its key is not
+    /// durable it stays out of the way, and is given back to its queue when that copy stands before
+    /// it; so it is at once where one has become durable since the reading began, for it was chosen
+    /// before that one was there. Later copies of its key do not concern it: under a steady flow
+    /// there is always one on its way.
+    pub(crate) fn admit_read_back(&self, key: u64, job: Job, reading: u64) -> Admission {
         let mut state = self.lock();
-        if state.last_durable[lane(key)] > since {
-            return Admission::Park(job);
+        match state.copies.check(key, job, reading) {
+            Check::Clear(job) => state.admit(key, job),
+            Check::Kept => Admission::Waits,
+            Check::Outdated(job) => Admission::Park(job),
         }
-        if state.closed || !state.unconfirmed.contains_key(&key) {
-            return state.admit(key, job);
-        }
-        state.late.entry(key).or_default().push(job);
-        Admission::Waits
     }
 
     /// The message that ran is delivered or dead: the next of its key.
@@ -129,31 +123,32 @@ impl Lanes {
     /// The message that ran goes back to wait, and with it all that waited behind it: they are
     /// returned and, with the one that ran, counted as parked where they came from `priority`. The
     /// key stays busy until the guard is dropped, after the last of them is durable.
-    pub(crate) fn hold(self: &Arc<Self>, key: u64, ran: Home) -> (Vec<Job>, Arc<KeyGuard>) {
+    pub(crate) fn hold(self: &Arc<Self>, key: u64, ran: &Job) -> (Vec<Job>, Arc<KeyGuard>) {
         let mut state = self.lock();
         let waiting = std::mem::take(&mut state.keys.entry(key).or_default().waiting);
-        let homes = waiting.values().map(|job| job.home).chain([ran]);
-        let parked = homes.filter(|home| *home == Home::Priority).count();
-        state.count(key, parked);
+        for job in waiting.values().chain([ran]).filter(|job| job.home == Home::Priority) {
+            state.count(key, job.position);
+        }
         (waiting.into_values().collect(), Arc::new(KeyGuard { lanes: Arc::clone(self), key }))
     }
 
-    /// Counts a message as parked, before its copy is published.
-    pub(crate) fn parking(self: &Arc<Self>, key: u64) -> Parking {
-        self.lock().count(key, 1);
-        self.held(key)
+    /// Counts a message as parked, before its copy is published; `position` is its place in the
+    /// order of its key.
+    pub(crate) fn parking(self: &Arc<Self>, key: u64, position: Option<u64>) -> Parking {
+        self.lock().count(key, position);
+        self.held(key, position)
     }
 
     /// For a message that [`Lanes::hold`] has counted as parked.
-    pub(crate) fn held(self: &Arc<Self>, key: u64) -> Parking {
-        Parking { lanes: Arc::clone(self), key }
+    pub(crate) fn held(self: &Arc<Self>, key: u64, position: Option<u64>) -> Parking {
+        Parking { lanes: Arc::clone(self), key, position }
     }
 
     /// What must be passed to [`Lanes::proven_empty`] later; none while a copy is not durable, for
     /// then nothing can be proven.
     pub(crate) fn parkings(&self) -> Option<u64> {
         let state = self.lock();
-        state.unconfirmed.is_empty().then_some(state.parkings)
+        state.copies.none().then_some(state.parkings)
     }
 
     /// The queue was seen to hold nothing for this endpoint, ready, delayed or in flight, after
@@ -179,7 +174,7 @@ impl Lanes {
         let (keys, late) = {
             let mut state = self.lock();
             state.closed = true;
-            (std::mem::take(&mut state.keys), std::mem::take(&mut state.late))
+            (std::mem::take(&mut state.keys), state.copies.take_kept())
         };
         drop((keys, late));
     }
@@ -211,12 +206,11 @@ impl Lanes {
 }
 
 impl State {
-    fn count(&mut self, key: u64, parked: usize) {
-        if parked > 0 {
-            self.parked[lane(key)] += u32::try_from(parked).unwrap_or(u32::MAX);
-            self.parkings += parked as u64;
-            *self.unconfirmed.entry(key).or_default() += parked;
-        }
+    fn count(&mut self, key: u64, position: Option<u64>) {
+        let parked = &mut self.parked[lane(key)];
+        *parked = parked.saturating_add(1);
+        self.parkings += 1;
+        self.copies.begin(key, position);
     }
 
     fn admit(&mut self, key: u64, job: Job) -> Admission {
@@ -237,10 +231,30 @@ impl State {
     }
 }
 
+/// A receive from `delayed` and the admission of what came; over when dropped.
+pub(crate) struct Reading {
+    lanes: Arc<Lanes>,
+    number: u64,
+}
+
+impl Reading {
+    /// What [`Lanes::admit_read_back`] knows it by.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.lanes.lock().copies.end_reading(self.number);
+    }
+}
+
 /// A copy on its way to `delayed`; dropped when it is durable.
 pub(crate) struct Parking {
     lanes: Arc<Lanes>,
     key: u64,
+    position: Option<u64>,
 }
 
 impl Parking {
@@ -252,23 +266,8 @@ impl Parking {
 
 impl Drop for Parking {
     fn drop(&mut self) {
-        let late = {
-            let mut state = self.lanes.lock();
-            state.durable += 1;
-            let durable = state.durable;
-            state.last_durable[lane(self.key)] = durable;
-            match state.unconfirmed.get_mut(&self.key) {
-                Some(count) if *count > 1 => {
-                    *count -= 1;
-                    None
-                }
-                _ => {
-                    state.unconfirmed.remove(&self.key);
-                    state.late.remove(&self.key)
-                }
-            }
-        };
-        late.into_iter().flatten().for_each(Job::give_back);
+        let freed = self.lanes.lock().copies.end(self.key, self.position);
+        freed.into_iter().for_each(Job::give_back);
     }
 }
 

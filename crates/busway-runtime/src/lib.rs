@@ -18,6 +18,7 @@
 
 mod admin;
 mod breaker;
+mod copies;
 mod credit;
 mod deliver;
 mod engine;

@@ -50,6 +50,16 @@ impl RuntimeOptions {
         }
     }
 
+    /// What one endpoint may hold: a part of the credit for each of them, and one for what is on its
+    /// way to be routed or parked, so that none takes all and stops the intake.
+    pub(crate) fn room(&self) -> Room {
+        let parts = self.endpoints.len() + 1;
+        Room {
+            messages: (self.flow.credit / parts).max(LEAST_PLACES),
+            bytes: (self.flow.credit_bytes / parts).max(1),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |detail: String| Err(Error::new("start", ErrorKind::Configuration, detail));
         for route in &self.routes {
@@ -74,6 +84,13 @@ impl RuntimeOptions {
         }
         Ok(())
     }
+}
+
+/// Messages and bytes that one endpoint may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
 }
 
 /// One endpoint and how it is treated.
@@ -217,6 +234,9 @@ impl Default for RestartPolicy {
         }
     }
 }
+
+/// So that the next message is at hand when a call ends.
+const LEAST_PLACES: usize = 2;
 
 /// The queues every bus has.
 pub(crate) const QUEUES: [Queue; 3] = [Queue::Priority, Queue::Delayed, Queue::Dead];

@@ -122,7 +122,7 @@ async fn read_endpoint(engine: &Arc<Engine>, target: &Arc<Target>, slot: Arc<Slo
             continue;
         }
         target.gate.set_backlog(true);
-        let (messages, bytes) = engine.read_credit.available().await;
+        let (messages, bytes) = target.read_credit.available().await;
         let mut places = target.gate.read_back_places(PLACES.min(messages)).await;
         let allowed = engine.quota.take(places.len());
         if allowed == 0 {
@@ -154,14 +154,14 @@ async fn read_places(
     bytes: usize,
 ) -> Result<usize> {
     let want = Want { max: places.len(), max_bytes: bytes.min(READ_BYTES), until: Instant::now() };
-    let since = target.lanes.durable();
+    let reading = target.lanes.reading();
     let received = slot.receiver.receive(want).await;
     let taken = received.as_ref().map_or(0, Vec::len);
     engine.quota.give_back(places.len().saturating_sub(taken));
     let batch = received?;
     engine.count_read_back(&batch);
     for (leased, place) in batch.into_iter().zip(places) {
-        let permit = engine.read_credit.take(leased.message.weight());
+        let permit = target.read_credit.take(leased.message.weight());
         engine.desks.count(leased.message.account_or_dash());
         target.take_back(Returned {
             part: Part::whole(slot, leased.receipt, permit),
@@ -170,7 +170,7 @@ async fn read_places(
             deliveries: leased.deliveries,
             ticket: place,
             max_deliveries: engine.desks.max_deliveries,
-            since,
+            reading: reading.number(),
         });
     }
     Ok(taken)
@@ -206,7 +206,7 @@ async fn read_shared(engine: &Arc<Engine>, slot: Arc<Slot>) -> Result<()> {
             continue;
         }
         delivered = engine.desks.delivered();
-        let (_, bytes) = engine.read_credit.available().await;
+        let (_, bytes) = engine.shared_credit.available().await;
         let want = Want { max: allowed, max_bytes: bytes.min(READ_BYTES), until: Instant::now() };
         let batch = match slot.receiver.receive(want).await {
             Ok(batch) => batch,
@@ -220,7 +220,7 @@ async fn read_shared(engine: &Arc<Engine>, slot: Arc<Slot>) -> Result<()> {
         let arrivals: Vec<Incoming> = batch
             .into_iter()
             .map(|leased| {
-                let permit = engine.read_credit.take(leased.message.weight());
+                let permit = engine.shared_credit.take(leased.message.weight());
                 Incoming::Arrival(Arrival {
                     part: Part::whole(&slot, leased.receipt, permit),
                     message: Arc::new(leased.message),

@@ -21,7 +21,7 @@ use crate::intake::Intake;
 use crate::lanes::Lanes;
 use crate::lanes_open::LanesOpen;
 use crate::memory::Memory;
-use crate::options::{FlowOptions, QUEUES, RestartPolicy, RuntimeOptions};
+use crate::options::{FlowOptions, QUEUES, RestartPolicy, Room, RuntimeOptions};
 use crate::pace::Pace;
 use crate::producer::{Desk, DeskOptions, Producer};
 use crate::quota::Quota;
@@ -66,7 +66,8 @@ impl Runtime {
     /// # Errors
     /// `Configuration` for options that do not fit together; those of the transport and state.
     pub async fn start(options: RuntimeOptions) -> Result<Self> {
-        let runtime = Self::launch(options).await?;
+        let room = options.room();
+        let runtime = Self::launch(options, room).await?;
         runtime.take_in(|| ()).await?;
         Ok(runtime)
     }
@@ -79,13 +80,16 @@ impl Runtime {
     pub async fn start_idle(mut options: RuntimeOptions) -> Result<Self> {
         // No more at once than every endpoint has room for, so that a short run does not divert
         // what it could deliver itself.
-        let room = |spec: &crate::EndpointSpec| spec.max_concurrency * spec.endpoint.max_batch().max(1);
-        let least = options.endpoints.values().map(room).min().unwrap_or(1);
+        let room = options.room();
+        let calls = |spec: &crate::EndpointSpec| spec.max_concurrency * spec.endpoint.max_batch().max(1);
+        // Of its places, an endpoint has half for one account while others of it are parked.
+        let least = options.endpoints.values().map(calls).min().unwrap_or(1).min(room.messages / 2);
         options.flow.credit = options.flow.credit.min(least);
-        Self::launch(options).await
+        options.flow.credit_bytes = options.flow.credit_bytes.min(room.bytes);
+        Self::launch(options, room).await
     }
 
-    async fn launch(options: RuntimeOptions) -> Result<Self> {
+    async fn launch(options: RuntimeOptions, room: Room) -> Result<Self> {
         options.check()?;
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
@@ -98,7 +102,7 @@ impl Runtime {
         let handle = io.handle().clone();
         // Held from here on, so that a start that is cancelled ends its threads.
         let io = Io(Some(io));
-        let started = handle.spawn(assemble(options, handle.clone())).await;
+        let started = handle.spawn(assemble(options, room, handle.clone())).await;
         let assembled = started
             .map_err(|e| Error::new("start", ErrorKind::Internal, "the start panicked").caused_by(e))?;
         let mut runtime = assembled?;
@@ -177,7 +181,6 @@ impl Runtime {
         let done = async {
             self.engine.readers.none().await;
             self.engine.credit.idle().await;
-            self.engine.read_credit.idle().await;
             while !self.engine.desk.idle() || self.engine.in_hand() > 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -247,7 +250,7 @@ async fn within<T>(what: &str, step: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Builds everything in the order in which it depends on each other. Runs on the bus's own runtime.
-async fn assemble(options: RuntimeOptions, io: tokio::runtime::Handle) -> Result<Runtime> {
+async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handle) -> Result<Runtime> {
     let RuntimeOptions { transport, state, flow, restarts, faults, .. } = &options;
     transport.declare(&QUEUES, options.declare).await?;
     let totals = Arc::new(Totals::new(options.bus.as_str()));
@@ -264,11 +267,11 @@ async fn assemble(options: RuntimeOptions, io: tokio::runtime::Handle) -> Result
     });
     let engine = Arc::new(Engine {
         transport: Arc::clone(transport),
-        desks: desks(&options, &desk, &totals)?,
+        desks: desks(&options, room, &desk, &totals)?,
         desk,
         settlements: Arc::default(),
         credit: Credit::new(flow.credit, flow.credit_bytes),
-        read_credit: Credit::new(usize::MAX / 2, flow.credit_bytes),
+        shared_credit: Credit::new(usize::MAX / 2, room.bytes),
         readers: Arc::default(),
         health,
         totals,
@@ -301,7 +304,7 @@ async fn assemble(options: RuntimeOptions, io: tokio::runtime::Handle) -> Result
     })
 }
 
-fn desks(options: &RuntimeOptions, desk: &Arc<Desk>, totals: &Arc<Totals>) -> Result<Arc<Desks>> {
+fn desks(options: &RuntimeOptions, room: Room, desk: &Arc<Desk>, totals: &Arc<Totals>) -> Result<Arc<Desks>> {
     let flow = &options.flow;
     let names: Vec<Arc<str>> = options.endpoints.keys().map(|name| name.as_str().into()).collect();
     let origin = format!("{}/{}", options.transport.name(), busway_core::Queue::Priority);
@@ -310,7 +313,8 @@ fn desks(options: &RuntimeOptions, desk: &Arc<Desk>, totals: &Arc<Totals>) -> Re
         Arc::new(Target {
             name: name.as_str().into(),
             index,
-            gate: Gate::new(spec.max_concurrency, spec.endpoint.max_batch().max(1)),
+            gate: Gate::new(spec.max_concurrency, spec.endpoint.max_batch().max(1), room),
+            read_credit: Credit::new(usize::MAX / 2, room.bytes),
             pace: spec.rate.map(Pace::new),
             lanes: Lanes::new(spec.order),
             room: Inbox::default(),
@@ -449,7 +453,7 @@ impl Crew {
             front,
             "read-back",
             move || ReadBack { engine: Arc::clone(&shared), pumps: Vec::new() },
-            move || serde_json::json!({ "in_hand": seen.read_credit.used().0 }),
+            move || serde_json::json!({ "in_hand": seen.read_back_in_hand() }),
         ));
         let (shared, seen) = (Arc::clone(engine), Arc::clone(engine));
         watches.push(self.start(

@@ -8,6 +8,7 @@ use busway_core::transport::{Group, mark_dead, mark_waiting};
 use busway_core::{DeliveryError, Message, Outcome, Publication, Queue, Reason, clock};
 use serde_json::{Value, json};
 
+use crate::credit::Credit;
 use crate::figures::Figures;
 use crate::gate::{Gate, LONGEST_RETRY_AFTER, Ticket, Way};
 use crate::inbox::Inbox;
@@ -25,6 +26,8 @@ pub(crate) struct Target {
     pub(crate) index: usize,
     pub(crate) spec: EndpointSpec,
     pub(crate) gate: Arc<Gate>,
+    /// Messages from `delayed` in hand; what bounds their number are the places behind the gate.
+    pub(crate) read_credit: Arc<Credit>,
     pub(crate) pace: Option<Pace>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) room: Inbox<Job>,
@@ -49,8 +52,8 @@ pub(crate) struct Returned {
     pub(crate) deliveries: Option<u32>,
     pub(crate) ticket: Ticket,
     pub(crate) max_deliveries: u32,
-    /// Copies that had become durable in its endpoint's lanes before it was asked for.
-    pub(crate) since: u64,
+    /// The [`Reading`](crate::lanes::Reading) it was received in.
+    pub(crate) reading: u64,
 }
 
 impl Target {
@@ -61,7 +64,7 @@ impl Target {
             return self.divert(offer, Reason::Order);
         }
         let way = if loud { Way::Loud } else { Way::Direct };
-        let ticket = match self.gate.enter(way, offer.message.account_or_dash()) {
+        let ticket = match self.gate.enter(way, offer.message.account_or_dash(), offer.message.weight()) {
             Ok(ticket) => ticket,
             Err(reason) => return self.divert(offer, reason),
         };
@@ -83,7 +86,7 @@ impl Target {
     /// Parks a message from `priority` untried, for this endpoint alone.
     pub(crate) fn divert(&self, offer: Offer, reason: Reason) {
         let key = self.lanes.key(&offer.message);
-        let parking = key.map(|key| self.lanes.parking(key));
+        let parking = key.map(|key| self.lanes.parking(key, offer.position));
         self.figures.diverted(&reason);
         let waiting = Waiting { reason, attempted: false, due: None };
         self.desk.send([self.parcel(offer, key, waiting, None, parking)]);
@@ -91,7 +94,7 @@ impl Target {
 
     /// Takes a message that was read back, with the place that was taken for it.
     pub(crate) fn take_back(&self, returned: Returned) {
-        let Returned { message, part, position, deliveries, ticket, max_deliveries, since } = returned;
+        let Returned { message, part, position, deliveries, ticket, max_deliveries, reading } = returned;
         let key = self.lanes.key(&message);
         let part = match key {
             Some(key) => part.in_lane(self.lanes.ticket(key)),
@@ -111,7 +114,7 @@ impl Target {
         let job = Job { message, part, home: Home::Delayed, key, position, ticket };
         let admission = match key {
             None => Admission::Run(job),
-            Some(key) => self.lanes.admit_read_back(key, job, since),
+            Some(key) => self.lanes.admit_read_back(key, job, reading),
         };
         match admission {
             Admission::Run(job) => self.room.push(job),
@@ -149,6 +152,12 @@ impl Target {
                 self.wait_again(job, Waiting { reason, attempted, due: Some(wait) });
             }
         }
+    }
+
+    /// A message whose time was over before it could be tried is dead.
+    pub(crate) fn expire(&self, job: Job) {
+        let attempts = job.message.attempt;
+        self.leave(job, Outcome::Dead { reason: Reason::Expired, attempts });
     }
 
     /// Gives up what waits in the room because the gate is shut.
@@ -199,7 +208,7 @@ impl Target {
         let Some(key) = job.key else {
             return self.park_or_keep(job, None, waiting, None);
         };
-        let (behind, guard) = self.lanes.hold(key, job.home);
+        let (behind, guard) = self.lanes.hold(key, &job);
         self.park_or_keep(job, Some(key), waiting, Some(&guard));
         for job in behind {
             let waiting = Waiting { reason: Reason::Order, attempted: false, due: None };
@@ -213,7 +222,7 @@ impl Target {
         match home {
             Home::Priority => {
                 let offer = Offer { message, part, position };
-                let parking = key.map(|key| self.lanes.held(key));
+                let parking = key.map(|key| self.lanes.held(key, position));
                 self.desk.send([self.parcel(offer, key, waiting, guard.cloned(), parking)]);
             }
             Home::Delayed => part.finish(match waiting.due {

@@ -3,8 +3,11 @@
 
 mod bench_bus;
 mod delivery;
+mod expiry;
 mod faults;
 mod flow;
+mod hog;
+mod hot;
 mod order;
 mod panics;
 mod stop;
