@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use busway_core::clock::Millis;
@@ -49,8 +50,8 @@ pub(crate) struct Engine {
     pub(crate) faults: Faults,
     pub(crate) io: tokio::runtime::Handle,
     pub(crate) lease: Duration,
-    /// When the bus was started.
-    pub(crate) started: Millis,
+    /// When it last began to take messages in, in milliseconds since the epoch.
+    pub(crate) began: AtomicU64,
 }
 
 impl Engine {
@@ -99,8 +100,10 @@ impl Engine {
 
     /// Counts messages received from `delayed`.
     pub(crate) fn count_read_back(&self, batch: &[Leased]) {
-        let found =
-            batch.iter().filter(|leased| leased.message.parked.is_none_or(|at| at < self.started)).count();
+        let began: Millis = self.began.load(Ordering::Acquire);
+        let found = batch.iter().filter(|leased| leased.message.parked.is_none_or(|at| at < began)).count();
+        // What this run has parked itself was counted when it was received.
+        self.quota.give_back(batch.len() - found);
         self.totals.read_back.add(batch.len() as u64);
         self.totals.found.add(found as u64);
     }

@@ -8,47 +8,45 @@ use busway_core::{Queue, Result};
 
 use crate::runtime::Runtime;
 
-/// How long nothing may move before what is left is taken to be held back (a paused account, say).
-const STILL: Duration = Duration::from_millis(500);
+/// How often in a row nothing may have moved before what is left is taken to be held back (a paused
+/// account, say). Counted in looks, so that a process that was stopped for a while is not taken for still.
+const STILL: u32 = 250;
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(2);
 
 impl Runtime {
     /// Takes in what is ready, up to the limit, until nothing that may be delivered is left or the
-    /// limit is reached; then drains within the grace. What is due later stays. A bus that takes
-    /// in already finds nothing.
+    /// limit is reached; then finishes what is in hand within the grace. What is due later stays. A
+    /// bus that takes in already finds nothing. The bus publishes meanwhile and after it, and can be
+    /// asked again.
+    ///
+    /// Cancelled, the bus goes on to take in until it is stopped.
     pub(crate) async fn once(&self, request: OnceRequest) -> Result<OnceReport> {
         let begun = self
             .take_in(|| {
                 self.engine.quota.limit(request.limit);
-                if let (Some(workers), Some(target)) = (request.workers, self.engine.desks.targets.first()) {
-                    target.workers.set_total(workers);
+                if let Some(target) = self.engine.desks.targets.first() {
+                    target.workers.set_total(request.workers.unwrap_or(self.flow.workers));
                 }
             })
             .await?;
         if !begun {
             return Ok(OnceReport::default());
         }
-        let started = Instant::now();
-        let mut seen = (self.moved(), Instant::now());
-        loop {
-            let moved = self.moved();
-            if moved != seen.0 {
-                seen = (moved, Instant::now());
-            }
-            let idle = self.engine.in_hand() == 0 && self.engine.desk.idle();
-            if self.engine.drains() {
+        let (started, before) = (Instant::now(), self.counted());
+        let (mut moved, mut still) = (self.moved(), 0);
+        while !self.engine.drains() {
+            let now = self.moved();
+            still = if now == moved { still + 1 } else { 0 };
+            moved = now;
+            let reached = || request.limit.is_some_and(|limit| self.received() - before.received >= limit);
+            if self.engine.in_hand() == 0 && (reached() || still > STILL || !self.anything_ready().await?) {
                 break;
             }
-            if idle
-                && (request.limit.is_some_and(|limit| self.received() >= limit)
-                    || !self.anything_ready().await?
-                    || seen.1.elapsed() > STILL)
-            {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(LOOK).await;
         }
-        self.drain(self.flow.shutdown_grace).await;
-        Ok(self.report(started))
+        self.leave_off(self.flow.shutdown_grace).await;
+        Ok(since(&before, &self.counted(), started))
     }
 
     fn moved(&self) -> u64 {
@@ -80,13 +78,13 @@ impl Runtime {
         Ok(false)
     }
 
-    fn report(&self, started: Instant) -> OnceReport {
+    /// What the bus has done since it was started.
+    fn counted(&self) -> OnceReport {
         let totals = &self.engine.totals;
         let mut report = OnceReport {
             received: self.received(),
             diverted: totals.shared.get(),
             dead: totals.dead.get(),
-            seconds: started.elapsed().as_secs_f64(),
             ..OnceReport::default()
         };
         for target in &self.engine.desks.targets {
@@ -95,5 +93,16 @@ impl Runtime {
             report.retried += target.figures.retried.get();
         }
         report
+    }
+}
+
+fn since(before: &OnceReport, now: &OnceReport, started: Instant) -> OnceReport {
+    OnceReport {
+        received: now.received - before.received,
+        delivered: now.delivered - before.delivered,
+        diverted: now.diverted - before.diverted,
+        retried: now.retried - before.retried,
+        dead: now.dead - before.dead,
+        seconds: started.elapsed().as_secs_f64(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub struct Runtime {
     pub(crate) flow: FlowOptions,
     crew: Crew,
     watches: Mutex<Vec<Arc<Watch>>>,
+    /// How many of the watches are of actors that publish and settle; those that deliver follow.
+    back: usize,
     delivers: AtomicBool,
     stopped: AtomicBool,
     threads: Mutex<Vec<ActorThread>>,
@@ -175,13 +177,25 @@ impl Runtime {
     /// Takes nothing more in and waits until nothing is in hand; whether that came within `grace`.
     pub async fn drain(&self, grace: Duration) -> bool {
         self.engine.health.fault(FAULT_DRAINING, "it is draining");
+        self.engine.desk.stop_taking();
+        let deadline = Instant::now() + grace;
+        let published = async {
+            while !self.engine.desk.idle() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        self.finish_in_hand(grace).await && tokio::time::timeout_at(deadline.into(), published).await.is_ok()
+    }
+
+    /// Takes nothing more in and waits until nothing is in hand; whether that came within `grace`. What
+    /// is published is still taken.
+    async fn finish_in_hand(&self, grace: Duration) -> bool {
         self.engine.phase.send_replace(Phase::Draining);
         let deadline = Instant::now() + grace;
-        self.engine.desk.stop_taking();
         let done = async {
             self.engine.readers.none().await;
             self.engine.credit.idle().await;
-            while !self.engine.desk.idle() || self.engine.in_hand() > 0 {
+            while self.engine.in_hand() > 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
@@ -194,16 +208,41 @@ impl Runtime {
         if self.delivers.swap(true, Ordering::AcqRel) {
             return Ok(false);
         }
+        let mut failed = Reset(Some(&self.delivers));
         // Now nothing can be parked meanwhile.
         for target in &self.engine.desks.targets {
             prove_lanes(&self.engine, target).await?;
         }
         prepare();
+        self.engine.began.store(busway_core::clock::now_ms(), Ordering::Release);
         let front = ActorThread::start(&format!("busway-{}-route", self.crew.bus))?;
         let aboard = self.crew.board_front(&front);
         self.watches.lock().unwrap_or_else(PoisonError::into_inner).extend(aboard);
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(front);
+        failed.0 = None;
         Ok(true)
+    }
+
+    /// Ends what [`Runtime::take_in`] began, so that it can begin anew; the bus goes on to publish. Where
+    /// what is in hand is not finished within `grace`, it stays with this bus until it is stopped.
+    pub(crate) async fn leave_off(&self, grace: Duration) {
+        if !self.finish_in_hand(grace).await || self.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        let front = self.watches.lock().unwrap_or_else(PoisonError::into_inner).split_off(self.back);
+        front.iter().for_each(|watch| watch.stop());
+        within("the actors", join_all(front.iter().map(|watch| watch.ended()))).await;
+        let thread = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        // Dropping it waits for the thread to end.
+        if tokio::task::spawn_blocking(move || drop(thread)).await.is_err() {
+            tracing::error!("the thread of the router did not end well");
+        }
+        self.engine.phase.send_replace(Phase::Running);
+        self.delivers.store(false, Ordering::Release);
+        // A stop that came meanwhile stays one.
+        if self.stopped.load(Ordering::Acquire) {
+            self.engine.phase.send_replace(Phase::Draining);
+        }
     }
 
     pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
@@ -226,6 +265,17 @@ impl Drop for Runtime {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         drop(threads);
         self.engine.let_go();
+    }
+}
+
+/// Takes a flag back when dropped with it: on an error, or cancelled.
+struct Reset<'a>(Option<&'a AtomicBool>);
+
+impl Drop for Reset<'_> {
+    fn drop(&mut self) {
+        if let Some(flag) = self.0 {
+            flag.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -280,7 +330,7 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
         faults: faults.clone(),
         io,
         lease: flow.lease,
-        started: busway_core::clock::now_ms(),
+        began: AtomicU64::new(busway_core::clock::now_ms()),
     });
     let memory = Arc::new(Memory::new(Arc::clone(state)));
     memory.recall(&engine.desks).await?;
@@ -296,6 +346,7 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
         rates,
         flow: flow.clone(),
         crew,
+        back: watches.len(),
         watches: Mutex::new(watches),
         delivers: AtomicBool::new(false),
         stopped: AtomicBool::new(false),

@@ -26,7 +26,9 @@ fn verbs_succeed_however_often_the_store_changes_hands() {
         let publishers: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| again(&place, "publish --type item.a --json", 12, "published")))
             .collect();
-        let runs = vec![scope.spawn(|| again(&place, "run --once --limit 7 --json", 0, "received"))];
+        let runs: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| again(&place, "run --once --limit 7 --json", 8, "received")))
+            .collect();
         let looks = scope.spawn(|| again(&place, "queues --json", 8, "nothing"));
         looks.join().unwrap();
         let sum = |loops: Vec<thread::ScopedJoinHandle<'_, u64>>| -> u64 {
