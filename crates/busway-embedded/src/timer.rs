@@ -129,6 +129,7 @@ impl Timer {
 fn look(store: &Store) -> Duration {
     loop {
         let (more, count, wait) = store.with(|index, now| {
+            index.follow_clock(now);
             let ripe = index.ripen(now, STRIDE);
             let over = index.expire(now, STRIDE);
             index.forget_settled();
