@@ -27,7 +27,7 @@ const IDLE_BYTES: usize = 2 << 20;
 /// Bodies read in one go.
 const BODIES: usize = 256;
 
-/// How long to wait after there was no room for a copy.
+/// How long to wait after there was no room.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Slots looked at with the index locked.
@@ -57,7 +57,7 @@ pub(crate) struct Cleaner {
     victim: Option<Victim>,
     /// A body could not be read: nothing is cleaned any more, so that it is not lost.
     stuck: bool,
-    /// There was no room for a copy; not to be tried again before this.
+    /// There was no room; not to be tried again before this.
     not_before: Option<Instant>,
 }
 
@@ -67,10 +67,15 @@ impl Cleaner {
         self.victim.is_some()
     }
 
+    /// Whether it rests for want of room and is to be tried again.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.not_before.is_some()
+    }
+
     /// Begins with the oldest file where that is worth it.
     pub(crate) fn plan(&mut self, store: &Store, log: &Log, idle: bool) {
-        let resting = self.not_before.is_some_and(|moment| Instant::now() < moment);
-        if self.victim.is_some() || self.stuck || resting {
+        self.not_before = self.not_before.filter(|moment| Instant::now() < *moment);
+        if self.victim.is_some() || self.stuck || self.is_paused() {
             return;
         }
         let Some(id) = log.sealed.keys().next().copied() else { return };
@@ -122,7 +127,7 @@ impl Cleaner {
         moved
     }
 
-    /// There was no room for what was copied: begin anew later.
+    /// There was no room for what cleaning writes: begin anew later.
     pub(crate) fn pause(&mut self) {
         self.victim = None;
         self.not_before = Some(Instant::now() + PAUSE);

@@ -284,8 +284,12 @@ impl<'a> Waits<'a> {
     }
 
     /// Waits until there may be something, but at least `pause`; false once `until` has come.
-    async fn end(self, no_room: bool, until: Instant, pause: Duration) -> bool {
+    async fn end(mut self, no_room: bool, until: Instant, pause: Duration) -> bool {
         let begun = Instant::now();
+        if no_room {
+            // A call meant for one receiver would end here; dropped, it goes on to the next.
+            self.one = None;
+        }
         let something = async {
             match self.one {
                 _ if no_room => std::future::pending().await,

@@ -79,6 +79,7 @@ impl Timer {
 
     /// What the timer's thread runs.
     pub(crate) fn run(store: &Arc<Store>) {
+        let _end = End(store.clone());
         let timer = &store.timer;
         let mut wait = Duration::ZERO;
         loop {
@@ -125,10 +126,24 @@ impl Timer {
     }
 }
 
+/// Without its timer a store would go on, and no message would ever become due or come back.
+struct End(Arc<Store>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set_broken("its timer failed".to_owned());
+            // Wakes the committer, which lets go of what waits and of the lock.
+            self.0.ops.push(Op::Count { reply: None });
+        }
+    }
+}
+
 /// Does what is due by now; answers how long there is nothing more to do.
 fn look(store: &Store) -> Duration {
     loop {
         let (more, count, wait) = store.with(|index, now| {
+            index.follow_clock(now);
             let ripe = index.ripen(now, STRIDE);
             let over = index.expire(now, STRIDE);
             index.forget_settled();
@@ -158,4 +173,27 @@ fn give_back(store: &Store, tokens: &[Token]) {
             index.hold(*token, first.saturating_mul(1 << doublings).min(most), now);
         }
     });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::config::EmbeddedConfig;
+
+    #[test]
+    fn a_timer_that_fails_is_not_silent() {
+        let index = Index::new(0);
+        let store =
+            Arc::new(Store::new(EmbeddedConfig::new("local", "shop", "/nowhere"), index, Instant::now(), 0));
+        let timer = store.clone();
+        let failed = std::thread::spawn(move || {
+            let _end = End(timer);
+            panic!("as the test wants it");
+        });
+        assert!(failed.join().is_err());
+        assert!(store.is_broken());
+    }
 }

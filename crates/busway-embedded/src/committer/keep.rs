@@ -43,12 +43,13 @@ impl Committer {
         }
         let mut group = vec![0; GROUP_HEADER];
         record::put_oldest(&mut group, needed);
-        match self.log.append(&mut group, true) {
+        let mut said = self.log.append(&mut group, true);
+        if matches!(said, Err(AppendError::Full(_))) && self.reserve.give_up() {
+            said = self.log.append(&mut group, true);
+        }
+        match said {
             Ok(_) => {}
-            Err(AppendError::Full(_)) => {
-                self.reserve.give_up();
-                return;
-            }
+            Err(AppendError::Full(_)) => return self.cleaner.pause(),
             Err(AppendError::Broken(error)) => return self.break_down(&error.to_string(), Batch::default()),
         }
         while self.log.sealed.keys().next().is_some_and(|id| *id < needed) {

@@ -99,7 +99,8 @@ impl Committer {
             }
             self.clean(true);
         }
-        None
+        // Others may make room on the disk, and nobody tells.
+        self.cleaner.is_paused().then_some(IDLE)
     }
 
     /// Writes a batch and answers its callers.

@@ -17,6 +17,7 @@ mod depth;
 mod due;
 pub(crate) mod entry;
 mod groups;
+mod held;
 mod lane;
 mod leases;
 mod line;
@@ -44,10 +45,11 @@ use cache::Cache;
 pub(crate) use cache::Cached;
 use entry::{Entries, Entry, NONE, State};
 use groups::Groups;
+use held::Held;
 use lane::{Destination, Lane, QueueState};
 use leases::Leases;
 pub(crate) use leases::Token;
-use pool::{NumberMap, Pool};
+use pool::Pool;
 use reasons::Reasons;
 pub(crate) use search::Search;
 use take::ReceiverState;
@@ -92,8 +94,7 @@ pub(crate) struct Index {
     lanes: Pool<Lane>,
     groups: Groups,
     reasons: Reasons,
-    /// Until when a message that is [`Entry::HELD`] is kept back.
-    held: NumberMap<u32, u64>,
+    held: Held,
     /// The first due time of every destination that has one.
     alarms: BTreeSet<(u64, u32)>,
     pub(crate) leases: Leases,
@@ -117,7 +118,7 @@ impl Index {
             lanes: Pool::default(),
             groups: Groups::default(),
             reasons: Reasons::default(),
-            held: NumberMap::default(),
+            held: Held::default(),
             alarms: BTreeSet::new(),
             leases: Leases::default(),
             receivers: Pool::default(),
@@ -271,7 +272,7 @@ impl Index {
         self.unlink(slot, now);
         let entry = self.entries[slot];
         if entry.has(Entry::HELD) {
-            self.held.remove(&slot);
+            self.held.until.remove(&slot);
         }
         if entry.has(Entry::CACHED) {
             self.bells.trash.extend(self.cache.take(slot));

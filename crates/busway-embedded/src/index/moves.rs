@@ -67,16 +67,6 @@ impl Index {
         }
     }
 
-    /// The message is kept back for a while, then handed out again, in its old place. Nothing of
-    /// this is on disk: after a restart it is ready.
-    pub(crate) fn hold(&mut self, token: Token, wait_ms: u64, now: Now) {
-        if let Some(lease) = self.end(token) {
-            self.held.insert(lease.slot, now.wall.saturating_add(wait_ms));
-            self.entries[lease.slot].flags |= Entry::HELD;
-            self.let_go(lease.slot, now);
-        }
-    }
-
     /// How often the message of a token has been handed out.
     pub(crate) fn deliveries(&self, token: Token) -> Option<u32> {
         self.leases.get(token).map(|lease| self.entries[lease.slot].deliveries)
@@ -104,7 +94,7 @@ impl Index {
         true
     }
 
-    fn end(&mut self, token: Token) -> Option<Lease> {
+    pub(super) fn end(&mut self, token: Token) -> Option<Lease> {
         let lease = self.leases.end(token)?;
         self.leave_hand(lease.receiver);
         Some(lease)

@@ -1,7 +1,7 @@
 //! Where a message stands: in its lane, among those that wait for their time, or nowhere.
 
 use super::entry::{Entries, Entry, State};
-use super::pool::NumberMap;
+use super::held::Held;
 use super::{Index, Now};
 
 impl Index {
@@ -25,10 +25,10 @@ impl Index {
         let entry = self.entries[slot];
         let mut when = entry.due;
         if entry.has(Entry::HELD) {
-            match self.held.get(&slot) {
+            match self.held.until.get(&slot) {
                 Some(until) if *until > now.wall => when = when.max(*until),
                 _ => {
-                    self.held.remove(&slot);
+                    self.held.until.remove(&slot);
                     self.entries[slot].flags &= !Entry::HELD;
                 }
             }
@@ -114,8 +114,8 @@ impl Index {
 }
 
 /// Until when a message waits, where it does.
-pub(super) fn waits_until(entries: &Entries, held: &NumberMap<u32, u64>, slot: u32) -> Option<u64> {
+pub(super) fn waits_until(entries: &Entries, held: &Held, slot: u32) -> Option<u64> {
     let entry = entries.get(slot).filter(|entry| entry.state == State::Delayed)?;
-    let until = held.get(&slot).copied().filter(|_| entry.has(Entry::HELD));
+    let until = held.until.get(&slot).copied().filter(|_| entry.has(Entry::HELD));
     Some(until.map_or(entry.due, |until| until.max(entry.due)))
 }

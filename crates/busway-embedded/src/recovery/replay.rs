@@ -5,7 +5,7 @@ use busway_core::Queue;
 use super::{Replay, Stop};
 use crate::codec;
 use crate::index::{Arrival, Now, Place};
-use crate::log::record::{MessageRecord, Record, Records};
+use crate::log::record::{MessageRecord, Record, Records, Waiting};
 
 impl Replay {
     pub(super) fn replay(
@@ -58,8 +58,13 @@ impl Replay {
         let place = Place { segment, offset: offset + record.body_at as u32, length };
         if let Some(slot) = self.slots.get(&record.position) {
             self.index.moved(*slot, place);
+            let (due, attempt) = (record.meta.due, record.meta.attempt);
             let entry = &mut self.index.entries[*slot];
-            entry.deliveries = record.deliveries;
+            (entry.due, entry.attempt, entry.deliveries) = (due, attempt, record.deliveries);
+            // The file that said so may be gone, though the one with the original could not be removed.
+            if let Some((parked, reason)) = record.waited.clone() {
+                self.index.set_waiting(*slot, &Waiting { due, attempt, parked, reason });
+            }
             return Ok(());
         }
         if !self.numbers.contains_key(&record.meta.queue) {

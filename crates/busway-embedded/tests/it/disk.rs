@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use busway_core::transport::{Declare, Selector};
-use busway_core::{ErrorClass, ErrorKind, Message, Outcome, Publication, Queue, Transport};
+use busway_core::{ErrorClass, ErrorKind, Leased, Message, Outcome, Publication, Queue, Transport};
 use busway_embedded::{EmbeddedConfig, EmbeddedTransport};
 use tempfile::TempDir;
 
@@ -102,6 +102,40 @@ async fn on_a_full_disk_messages_can_still_be_acknowledged_and_that_makes_room()
     assert_eq!(setup.ids().await, ["after"]);
     setup.transport.close().await.unwrap();
     assert_eq!(setup.again().ids().await, ["after"]);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_removed_for_want_of_room_is_tried_again_now_and_then_also_when_idle() {
+    let setup = setup(|config| config.reserve_bytes = 0).await;
+    let segment = |id: u32| setup.config.path.join(format!("segments/{id:08}.log"));
+    let mut count = 0;
+    while !segment(2).exists() {
+        setup.publish(&format!("m{count}"), 1500).await.unwrap();
+        count += 1;
+    }
+    let reader = setup.transport.receiver(&Queue::Priority, Default::default()).await.unwrap();
+    let mut first = exactly(&reader, count - 1).await;
+    let rest = first.split_off(1);
+    let acks = |leased: Vec<Leased>| leased.into_iter().map(|one| (one.receipt, Outcome::Ack)).collect();
+    // Deliveries are counted and the witness is borne by then.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = std::fs::metadata(segment(2)).unwrap().len();
+    reader.settle(acks(first)).await.remove(0).unwrap();
+    let ack = std::fs::metadata(segment(2)).unwrap().len() - before;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let more = 8 * (rest.len() as u64 - 1);
+    setup.disk.set(|faults| (faults.room, faults.writes) = (Some(ack + more), 0));
+    reader.settle(acks(rest)).await.into_iter().for_each(|result| result.unwrap());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut writes = 0;
+    setup.disk.set(|faults| (writes, faults.room) = (faults.writes, None));
+    assert!(segment(1).exists(), "there was no room to say that the log begins behind it");
+    assert!(writes < 20, "{writes} writes in half a second");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while segment(1).exists() {
+        assert!(Instant::now() < deadline, "the idle store removes the file once there is room");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

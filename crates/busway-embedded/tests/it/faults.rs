@@ -84,6 +84,8 @@ pub(crate) struct Faults {
     pub(crate) create_fails: bool,
     /// Syncs so far.
     pub(crate) syncs: u64,
+    /// Writes so far, those that found no room included.
+    pub(crate) writes: u64,
     /// A directory that may not be opened, and so not be synced.
     pub(crate) denied: Option<PathBuf>,
     /// Directories synced so far.
@@ -151,6 +153,7 @@ impl DiskFile for FaultyFile {
         let end = offset + bytes.len() as u64;
         let mut allowed = bytes.len() as u64;
         self.0.set(|faults| {
+            faults.writes += 1;
             if let Some(room) = &mut faults.room {
                 let grows = end.saturating_sub(length.max(offset));
                 let fits = grows.min(*room);

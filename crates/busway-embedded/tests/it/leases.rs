@@ -32,6 +32,30 @@ async fn a_message_that_is_not_settled_in_time_returns_and_its_old_receipt_is_wo
 }
 
 #[tokio::test]
+async fn a_receiver_without_room_leaves_what_comes_to_another() {
+    let bench = Bench::new().await;
+    bench.put(Queue::Priority, vec![message("a")]).await;
+    let narrow = ReceiverOptions { prefetch: Some(1), ..ReceiverOptions::default() };
+    let full = bench.reader_of(Queue::Priority, narrow).await;
+    let in_hand = exactly(&full, 1).await;
+    // Takes the call that nobody had waited for.
+    assert!(now(&full, 1).await.is_empty());
+    let waits = {
+        let full = full.clone();
+        tokio::spawn(async move { full.receive(Want::new(1, Duration::from_secs(60))).await })
+    };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let other = bench.reader(Queue::Priority).await;
+    let comes = tokio::spawn(async move { other.receive(Want::new(1, Duration::from_secs(5))).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    bench.put(Queue::Priority, vec![message("b")]).await;
+    let leased = comes.await.unwrap().unwrap();
+    assert_eq!(ids(&leased), ["b"]);
+    drop(in_hand);
+    waits.abort();
+}
+
+#[tokio::test]
 async fn an_extended_lease_holds_as_long_as_was_asked_for() {
     let bench = Bench::new().await;
     bench.put(Queue::Priority, vec![message("a"), message("b")]).await;

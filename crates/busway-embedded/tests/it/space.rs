@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use busway_core::transport::{Declare, Selector};
-use busway_core::{Message, Publication, Queue, Transport};
+use busway_core::{Message, Outcome, Publication, Queue, Reason, Transport};
 use busway_embedded::{EmbeddedConfig, EmbeddedTransport};
 
 use crate::faults::Unsynced;
-use crate::support::{Bench, ack, exactly, message};
+use crate::support::{Bench, ack, exactly, message, settle};
 
 fn bytes_of(store: &Path) -> u64 {
     let files = std::fs::read_dir(store.join("segments")).unwrap();
@@ -91,6 +91,48 @@ async fn a_few_that_stay_do_not_keep_the_rest_on_the_disk_and_survive_their_move
     assert_eq!(rows.into_iter().map(|row| row.message).collect::<Vec<_>>(), kept);
     let depth = again.inspect(&Queue::Priority, &Selector::All).await.unwrap();
     assert_eq!((depth.ready, depth.bytes), (Some(0), Some(0)), "nothing comes back to life");
+}
+
+#[tokio::test]
+async fn a_message_that_waited_before_it_was_moved_waits_though_its_first_file_is_still_there() {
+    let (home, transport) = unsynced(|config| {
+        config.segment_bytes = 64 << 10;
+        config.garbage_bytes = 64 << 10;
+        config.idle_garbage_bytes = 16 << 10;
+    });
+    let store = home.path().join("store");
+    let segment = |id: u32| store.join(format!("segments/{id:08}.log"));
+    transport.declare(&[Queue::Priority], Declare::Create).await.unwrap();
+    let sender = transport.sender().await.unwrap();
+    let put = async |id: &str| {
+        let message = Message::new("t", ".".repeat(1500)).id(id);
+        sender.publish(vec![Publication::new(Queue::Priority, message)]).await.remove(0).unwrap();
+    };
+    let reader = transport.receiver(&Queue::Priority, Default::default()).await.unwrap();
+    let mut others = 0;
+    put("waits").await;
+    while !segment(2).exists() {
+        put("other").await;
+        others += 1;
+    }
+    let first = std::fs::read(segment(1)).unwrap();
+    let after = Duration::from_secs(3600);
+    settle(&reader, exactly(&reader, 1).await, Outcome::Retry { after, reason: Reason::error("x") }).await;
+    while !segment(3).exists() {
+        put("other").await;
+        others += 1;
+    }
+    ack(&reader, exactly(&reader, others).await).await;
+    until("the files are cleaned", || !segment(1).exists() && !segment(2).exists()).await;
+    transport.close().await.unwrap();
+    // As if its removal had failed.
+    std::fs::write(segment(1), first).unwrap();
+    let again = EmbeddedTransport::open(EmbeddedConfig::new("local", "shop", &store)).unwrap();
+    let depth = again.inspect(&Queue::Priority, &Selector::All).await.unwrap();
+    assert_eq!((depth.ready, depth.delayed), (Some(0), Some(1)));
+    let rows = again.peek(&Queue::Priority, &Selector::All, 0, 10).await.unwrap();
+    assert_eq!((rows[0].message.id.as_str(), rows[0].message.attempt), ("waits", 1));
+    assert_eq!(rows[0].message.reason, Some(Reason::error("x")));
 }
 
 #[tokio::test]
