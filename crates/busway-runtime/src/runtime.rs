@@ -29,7 +29,7 @@ use crate::rates::Rates;
 use crate::readback::{ReadBack, prove_lanes};
 use crate::router::{Desks, Router};
 use crate::routes::Routes;
-use crate::settler::Settler;
+use crate::settler::{Ledger, Settler};
 use crate::share::Shares;
 use crate::subscriber::Subscriber;
 use crate::supervise::{Charge, Watch, supervise};
@@ -404,6 +404,11 @@ impl Crew {
             },
         ));
         let (shared, under_way) = (Arc::clone(engine), Arc::new(AtomicUsize::new(0)));
+        let ledger = Ledger {
+            totals: Arc::clone(&engine.totals),
+            health: Arc::clone(&engine.health),
+            deadline: engine.desk.deadline(),
+        };
         let seen = Arc::clone(&engine.settlements);
         watches.push(self.start(
             back,
@@ -411,7 +416,7 @@ impl Crew {
             move || Settler {
                 inbox: Arc::clone(&shared.settlements),
                 under_way: Arc::clone(&under_way),
-                totals: Arc::clone(&shared.totals),
+                ledger: ledger.clone(),
                 faults: shared.faults.clone(),
                 io: shared.io.clone(),
             },

@@ -10,4 +10,5 @@ mod hog;
 mod hot;
 mod order;
 mod panics;
+mod settling;
 mod stop;
