@@ -10,5 +10,6 @@ mod hog;
 mod hot;
 mod order;
 mod panics;
+mod probe;
 mod settling;
 mod stop;
