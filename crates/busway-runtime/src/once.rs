@@ -8,8 +8,10 @@ use busway_core::{Queue, Result};
 
 use crate::runtime::Runtime;
 
-/// How long nothing may move before what is left is taken to be held back (a paused account, say).
-const STILL: Duration = Duration::from_millis(500);
+/// How often in a row nothing may have moved before what is left is taken to be held back (a paused
+/// account, say). Looks are counted, and not the time, in which a process may have been frozen.
+const STILL_LOOKS: u32 = 250;
+const LOOK: Duration = Duration::from_millis(2);
 
 impl Runtime {
     /// Takes in what is ready, up to the limit, until nothing that may be delivered is left or the
@@ -28,12 +30,11 @@ impl Runtime {
             return Ok(OnceReport::default());
         }
         let started = Instant::now();
-        let mut seen = (self.moved(), Instant::now());
+        let (mut seen, mut still) = (self.moved(), 0);
         loop {
             let moved = self.moved();
-            if moved != seen.0 {
-                seen = (moved, Instant::now());
-            }
+            still = if moved == seen { still + 1 } else { 0 };
+            seen = moved;
             let idle = self.engine.in_hand() == 0 && self.engine.desk.idle();
             if self.engine.drains() {
                 break;
@@ -41,11 +42,11 @@ impl Runtime {
             if idle
                 && (request.limit.is_some_and(|limit| self.received() >= limit)
                     || !self.anything_ready().await?
-                    || seen.1.elapsed() > STILL)
+                    || still > STILL_LOOKS)
             {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(LOOK).await;
         }
         self.drain(self.flow.shutdown_grace).await;
         Ok(self.report(started))

@@ -189,11 +189,12 @@ impl Runtime {
     }
 
     /// Begins to take messages in and deliver them, after `prepare`, unless it has begun before;
-    /// whether it had not.
+    /// whether it had not. Failed or cancelled, it has not begun.
     pub(crate) async fn take_in(&self, prepare: impl FnOnce()) -> Result<bool> {
         if self.delivers.swap(true, Ordering::AcqRel) {
             return Ok(false);
         }
+        let begun = Begun { delivers: &self.delivers, done: false };
         // Now nothing can be parked meanwhile.
         for target in &self.engine.desks.targets {
             prove_lanes(&self.engine, target).await?;
@@ -203,6 +204,7 @@ impl Runtime {
         let aboard = self.crew.board_front(&front);
         self.watches.lock().unwrap_or_else(PoisonError::into_inner).extend(aboard);
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(front);
+        begun.done();
         Ok(true)
     }
 
@@ -226,6 +228,24 @@ impl Drop for Runtime {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         drop(threads);
         self.engine.let_go();
+    }
+}
+
+/// A start of the taking in, taken back where it is not done.
+struct Begun<'a> {
+    delivers: &'a AtomicBool,
+    done: bool,
+}
+
+impl Begun<'_> {
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.delivers.store(self.done, Ordering::Release);
     }
 }
 
