@@ -15,9 +15,9 @@ use crate::target::Target;
 use crate::workers::Worker;
 
 /// What a call holds while it runs.
-#[expect(dead_code, reason = "held for their drop")]
 pub(crate) struct Holds {
     pub(crate) call: Call,
+    #[expect(dead_code, reason = "held for its drop")]
     pub(crate) worker: Worker,
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn deliver(target: Arc<Target>, jobs: Vec<Job>, holds: Holds, f
         }
     };
     for result in &results {
-        target.gate.learn(result);
+        target.gate.learn(holds.call.opening(), result);
     }
     drop(holds);
     for (job, result) in jobs.into_iter().zip(results) {

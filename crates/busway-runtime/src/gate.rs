@@ -7,6 +7,10 @@
 //! accounts that have less than that inside, and accounts over their share may fill half of what direct
 //! ones may, so that one that floods does not shut the others out.
 
+mod held;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +21,8 @@ use tokio::sync::Notify;
 
 use crate::breaker::{Breaker, Standing};
 use crate::options::Room;
+
+pub(crate) use held::{Call, Ticket};
 
 /// The longest rest an endpoint can ask for.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -43,14 +49,20 @@ pub(crate) struct Gate {
 
 #[derive(Default)]
 struct State {
+    /// Inside since the breaker opened last, by the way they came.
     direct: usize,
     loud: usize,
-    /// Messages inside that came from `priority`, by account.
+    /// All messages inside that came from `priority`, by account.
     accounts: HashMap<Box<str>, usize>,
     read_back: usize,
-    /// Bytes inside that came from `priority`.
+    /// Bytes of all that is inside and came from `priority`.
     bytes: usize,
     calls: usize,
+    /// How often the breaker has opened. What entered and was called before it did is not counted
+    /// in the above any more, but below: it says nothing of how the endpoint is now.
+    openings: u64,
+    earlier: usize,
+    earlier_calls: usize,
     backlog: bool,
     paused: bool,
     quiet_until: Option<Instant>,
@@ -89,7 +101,7 @@ impl Gate {
             }
         };
         state.bytes += bytes;
-        Ok(Ticket { gate: Arc::clone(self), way, account, bytes })
+        Ok(Ticket { gate: Arc::clone(self), opening: state.openings, way, account, bytes })
     }
 
     /// Waits until messages may be read back, then takes as many places as there are, up to `max`.
@@ -117,11 +129,16 @@ impl Gate {
     /// Starts a call, where one more may run.
     pub(crate) fn call(self: &Arc<Self>) -> Option<Call> {
         let mut state = self.lock();
-        if state.paused || self.is_quiet(&state) || state.calls >= self.calls_now(&mut state) {
+        let all = state.calls + state.earlier_calls;
+        if state.paused
+            || self.is_quiet(&state)
+            || all >= self.limit
+            || state.calls >= self.calls_now(&mut state)
+        {
             return None;
         }
         state.calls += 1;
-        Some(Call(Arc::clone(self)))
+        Some(Call { gate: Arc::clone(self), opening: state.openings })
     }
 
     /// Why what has entered may not be delivered now, if so: it is to be parked.
@@ -131,24 +148,30 @@ impl Gate {
         state.paused || self.is_quiet(&state) || matches!(state.breaker.standing(now), Standing::Open(_))
     }
 
-    /// Learns from the result of one delivery.
-    pub(crate) fn learn(&self, result: &Result<(), DeliveryError>) {
+    /// Learns from the result of one delivery of a call that began after so many openings of the
+    /// breaker: while it is not closed, only results of calls begun since it opened decide.
+    pub(crate) fn learn(&self, opening: u64, result: &Result<(), DeliveryError>) {
         let mut state = self.lock();
+        let now = Instant::now();
+        let counts = opening == state.openings || state.breaker.standing(now) == Standing::Closed;
         match result {
-            Ok(()) => {
+            Ok(()) if counts => {
                 if state.breaker.succeeded() {
                     state.slow_start = Some(1);
                 } else if let Some(calls) = state.slow_start {
                     state.slow_start = (calls * 2 < self.limit).then_some(calls * 2);
                 }
             }
+            Ok(()) => {}
             Err(error) => {
                 if let Some(wait) = error.retry_after {
-                    let until = Instant::now() + wait.min(LONGEST_RETRY_AFTER);
+                    let until = now + wait.min(LONGEST_RETRY_AFTER);
                     state.quiet_until = Some(state.quiet_until.map_or(until, |before| before.max(until)));
                 }
-                if error.verdict != busway_core::endpoint::Verdict::Reject && error.retry_after.is_none() {
-                    state.breaker.failed(Instant::now());
+                let ill =
+                    error.verdict != busway_core::endpoint::Verdict::Reject && error.retry_after.is_none();
+                if counts && ill && state.breaker.failed(now) {
+                    state.opened();
                 }
             }
         }
@@ -195,7 +218,7 @@ impl Gate {
     pub(crate) fn calls(&self) -> (usize, usize) {
         let mut state = self.lock();
         let limit = self.calls_now(&mut state);
-        (state.calls, limit)
+        (state.calls + state.earlier_calls, limit)
     }
 
     /// What a later process should know: for how many milliseconds the endpoint is to be left
@@ -239,7 +262,8 @@ impl Gate {
             Standing::HalfOpen => usize::from(inside == 0 && (way == Way::ReadBack || !state.backlog)),
             Standing::Closed => {
                 let places = self.places(state);
-                let free = places.saturating_sub(inside);
+                let full = (self.limit * self.batch * 2).min(self.most.messages);
+                let free = places.min(full.saturating_sub(state.earlier)).saturating_sub(inside);
                 let kept = self.kept(state);
                 let for_direct = if state.backlog { places / 2 } else { places };
                 let common = free.saturating_sub(kept);
@@ -296,156 +320,19 @@ impl Gate {
 }
 
 impl State {
+    /// The breaker has opened: what is inside and under way belongs to the time before.
+    fn opened(&mut self) {
+        self.openings += 1;
+        self.earlier += std::mem::take(&mut self.direct);
+        self.earlier += std::mem::take(&mut self.loud);
+        self.earlier += std::mem::take(&mut self.read_back);
+        self.earlier_calls += std::mem::take(&mut self.calls);
+    }
+
     fn closed(&mut self) -> bool {
         let now = Instant::now();
         self.paused
             || self.quiet_until.is_some_and(|until| until > now)
             || self.breaker.standing(now) != Standing::Closed
-    }
-}
-
-/// A place behind the gate; given back when dropped.
-pub(crate) struct Ticket {
-    gate: Arc<Gate>,
-    way: Way,
-    account: Option<Box<str>>,
-    bytes: usize,
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        {
-            let mut state = self.gate.lock();
-            match self.way {
-                Way::Direct => state.direct -= 1,
-                Way::Loud => state.loud -= 1,
-                Way::ReadBack => state.read_back -= 1,
-            }
-            state.bytes -= self.bytes;
-            if let Some(account) = self.account.take()
-                && let Some(inside) = state.accounts.get_mut(&account)
-            {
-                *inside -= 1;
-                if *inside == 0 {
-                    state.accounts.remove(&account);
-                }
-            }
-        }
-        self.gate.changed.notify_waiters();
-    }
-}
-
-/// A call under way; ended when dropped.
-pub(crate) struct Call(Arc<Gate>);
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.lock().calls -= 1;
-        self.0.changed.notify_waiters();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn plain(limit: usize) -> Arc<Gate> {
-        Gate::new(limit, 1, Room { messages: 100, bytes: 1000 })
-    }
-
-    fn fill(gate: &Arc<Gate>, way: Way, account: &str) -> Vec<Ticket> {
-        std::iter::from_fn(|| gate.enter(way, account, 10).ok()).collect()
-    }
-
-    #[test]
-    fn direct_messages_and_a_backlog_have_half_the_room_each() {
-        let gate = plain(4);
-        gate.set_backlog(true);
-        let direct = fill(&gate, Way::Direct, "a");
-        assert_eq!(direct.len(), 4);
-        drop(direct);
-        let read_back = fill(&gate, Way::ReadBack, "");
-        assert_eq!(read_back.len(), 4);
-        let direct = fill(&gate, Way::Direct, "a");
-        assert_eq!(direct.len(), 2);
-        assert_eq!(gate.enter(Way::ReadBack, "", 0).err(), Some(Reason::Saturated));
-        assert_eq!(gate.enter(Way::Direct, "a", 10).err(), Some(Reason::Saturated));
-        assert!(gate.enter(Way::Direct, "b", 10).is_ok(), "a place is kept for who has few inside");
-    }
-
-    #[test]
-    fn one_account_leaves_room_to_the_others_and_a_loud_one_half() {
-        let gate = plain(4);
-        let alone = fill(&gate, Way::Direct, "a");
-        assert_eq!(alone.len(), 6, "enough to keep four calls busy");
-        let other = gate.enter(Way::Direct, "b", 10);
-        assert!(other.is_ok());
-        drop((alone, other));
-        assert_eq!(fill(&gate, Way::Loud, "a").len(), 4);
-        assert_eq!(gate.free(), 8, "a place is free again when its ticket is dropped");
-    }
-
-    #[test]
-    fn newcomers_leave_room_to_a_backlog() {
-        for (limit, least) in [(1, 1), (4, 2), (16, 8)] {
-            let gate = plain(limit);
-            gate.set_backlog(true);
-            let newcomers: Vec<_> =
-                (0..100).filter_map(|n| gate.enter(Way::Direct, &format!("a{n}"), 10).ok()).collect();
-            assert!(newcomers.len() >= limit, "{} of {limit} calls", newcomers.len());
-            assert_eq!(fill(&gate, Way::ReadBack, "").len(), least, "{limit} calls");
-        }
-    }
-
-    #[test]
-    fn a_gate_holds_no_more_than_its_part_of_the_credit() {
-        let few = Gate::new(2, 512, Room { messages: 8, bytes: 1000 });
-        assert_eq!(fill(&few, Way::Direct, "a").len(), 6);
-        let heavy = Gate::new(2, 512, Room { messages: 100, bytes: 25 });
-        let direct = fill(&heavy, Way::Direct, "a");
-        assert_eq!(direct.len(), 2);
-        assert_eq!(heavy.enter(Way::Direct, "b", 10).err(), Some(Reason::Saturated));
-        drop(direct);
-        assert!(heavy.enter(Way::Direct, "b", 100).is_ok(), "one of any size, alone");
-    }
-
-    #[test]
-    fn a_paused_gate_lets_nothing_in_and_remembers_nothing_wrong() {
-        let gate = plain(2);
-        gate.set_paused(true);
-        assert_eq!(gate.enter(Way::ReadBack, "", 0).err(), Some(Reason::Breaker));
-        gate.set_paused(false);
-        assert!(gate.enter(Way::ReadBack, "", 0).is_ok());
-    }
-
-    #[test]
-    fn retry_after_survives_into_the_next_process() {
-        let gate = plain(2);
-        gate.learn(&Err(DeliveryError::retry("status-503", "busy").after(Duration::from_secs(60))));
-        assert!(gate.enter(Way::Direct, "a", 10).is_err());
-        let next = plain(2);
-        next.restore(&gate.memory());
-        assert!(next.enter(Way::Direct, "a", 10).is_err());
-        assert_eq!(next.describe().0, "waiting");
-    }
-
-    #[tokio::test]
-    async fn a_half_open_breaker_lets_one_probe_through() {
-        let gate = plain(4);
-        for _ in 0..10 {
-            gate.learn(&Err(DeliveryError::retry("refused", "refused")));
-        }
-        assert!(gate.shut());
-        let probe = tokio::time::timeout(Duration::from_secs(5), gate.read_back_places(10)).await.unwrap();
-        assert_eq!(probe.len(), 1);
-        assert!(gate.enter(Way::ReadBack, "", 0).is_err());
-        gate.learn(&Ok(()));
-        drop(probe);
-        assert_eq!(gate.calls().1, 1, "a slow start");
-        gate.learn(&Ok(()));
-        assert_eq!(gate.calls().1, 2);
-        gate.learn(&Ok(()));
-        assert_eq!(gate.calls().1, 4);
     }
 }

@@ -184,7 +184,7 @@ pub struct FlowOptions {
     pub publish_backlog: usize,
     /// Most bytes that wait to be published at once.
     pub publish_backlog_bytes: usize,
-    /// How long one publish to the transport may take.
+    /// How long one publish to the transport, or one settle, may take.
     pub publish_deadline: Duration,
     /// Times a message may be handed out without any outcome before it is dead: it is taken to be
     /// what kills the process.

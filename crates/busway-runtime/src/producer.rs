@@ -198,6 +198,11 @@ impl Desk {
         (self.waiting.load(Ordering::Relaxed), self.parcels.len() + self.under_way.load(Ordering::Relaxed))
     }
 
+    /// How long the transport may take for a batch.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Whether nothing waits and nothing is under way.
     pub(crate) fn idle(&self) -> bool {
         self.callers.len() == 0 && self.parcels.len() == 0 && self.under_way.load(Ordering::Acquire) == 0

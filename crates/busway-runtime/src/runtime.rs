@@ -29,7 +29,7 @@ use crate::rates::Rates;
 use crate::readback::{ReadBack, prove_lanes};
 use crate::router::{Desks, Router};
 use crate::routes::Routes;
-use crate::settler::Settler;
+use crate::settler::{Ledger, Settler};
 use crate::share::Shares;
 use crate::subscriber::Subscriber;
 use crate::supervise::{Charge, Watch, supervise};
@@ -203,12 +203,12 @@ impl Runtime {
     }
 
     /// Begins to take messages in and deliver them, after `prepare`, unless it has begun before;
-    /// whether it had not.
+    /// whether it had not. Failed or cancelled, it has not begun.
     pub(crate) async fn take_in(&self, prepare: impl FnOnce()) -> Result<bool> {
         if self.delivers.swap(true, Ordering::AcqRel) {
             return Ok(false);
         }
-        let mut failed = Reset(Some(&self.delivers));
+        let begun = Begun { delivers: &self.delivers, done: false };
         // Now nothing can be parked meanwhile.
         for target in &self.engine.desks.targets {
             prove_lanes(&self.engine, target).await?;
@@ -219,7 +219,7 @@ impl Runtime {
         let aboard = self.crew.board_front(&front);
         self.watches.lock().unwrap_or_else(PoisonError::into_inner).extend(aboard);
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(front);
-        failed.0 = None;
+        begun.done();
         Ok(true)
     }
 
@@ -268,14 +268,21 @@ impl Drop for Runtime {
     }
 }
 
-/// Takes a flag back when dropped with it: on an error, or cancelled.
-struct Reset<'a>(Option<&'a AtomicBool>);
+/// A start of the taking in, taken back where it is not done.
+struct Begun<'a> {
+    delivers: &'a AtomicBool,
+    done: bool,
+}
 
-impl Drop for Reset<'_> {
+impl Begun<'_> {
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        if let Some(flag) = self.0 {
-            flag.store(false, Ordering::Release);
-        }
+        self.delivers.store(self.done, Ordering::Release);
     }
 }
 
@@ -455,6 +462,11 @@ impl Crew {
             },
         ));
         let (shared, under_way) = (Arc::clone(engine), Arc::new(AtomicUsize::new(0)));
+        let ledger = Ledger {
+            totals: Arc::clone(&engine.totals),
+            health: Arc::clone(&engine.health),
+            deadline: engine.desk.deadline(),
+        };
         let seen = Arc::clone(&engine.settlements);
         watches.push(self.start(
             back,
@@ -462,7 +474,7 @@ impl Crew {
             move || Settler {
                 inbox: Arc::clone(&shared.settlements),
                 under_way: Arc::clone(&under_way),
-                totals: Arc::clone(&shared.totals),
+                ledger: ledger.clone(),
                 faults: shared.faults.clone(),
                 io: shared.io.clone(),
             },

@@ -1,24 +1,32 @@
 //! The Settler: brings outcomes to the broker in batches, once every part of a message has one.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use actix::prelude::*;
-use busway_core::Outcome;
+use busway_core::{Outcome, Receipt, Result};
+use futures_util::FutureExt;
 
+use crate::credit::Permit;
+use crate::deliver::panic_message;
 use crate::faults::Faults;
 use crate::figures::Totals;
+use crate::health::Health;
 use crate::inbox::{Inbox, Poke};
+use crate::lanes::ParkedTicket;
 use crate::source::{Settlement, Slot};
 
 const BATCH: usize = 512;
 const BATCHES: usize = 4;
+const FAULT: &str = "settling";
 
 /// The actor; what is to be settled lies in its inbox.
 pub(crate) struct Settler {
     pub(crate) inbox: Arc<Inbox<Settlement>>,
     pub(crate) under_way: Arc<AtomicUsize>,
-    pub(crate) totals: Arc<Totals>,
+    pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
     pub(crate) io: tokio::runtime::Handle,
 }
@@ -45,10 +53,10 @@ impl Handler<Poke> for Settler {
             }
             self.under_way.fetch_add(1, Ordering::AcqRel);
             let ends = UnderWay { inbox: Arc::clone(&self.inbox), count: Arc::clone(&self.under_way) };
-            let totals = Arc::clone(&self.totals);
+            let ledger = self.ledger.clone();
             self.io.spawn(async move {
                 let _until_done = ends;
-                settle(batch, &totals).await;
+                ledger.settle(batch).await;
             });
         }
     }
@@ -67,41 +75,97 @@ impl Settler {
     }
 }
 
-async fn settle(batch: Vec<Settlement>, totals: &Totals) {
-    let Some(slot) = batch.first().map(|s| Arc::clone(&s.slot)) else { return };
-    let mut receipts = Vec::with_capacity(batch.len());
-    let mut rest = Vec::with_capacity(batch.len());
-    for Settlement { receipt, outcome, permit, parked, .. } in batch {
-        let leaves = matches!(outcome, Outcome::Ack | Outcome::Dead { .. });
-        let dies = matches!(outcome, Outcome::Dead { .. });
-        receipts.push((receipt, outcome));
-        rest.push((leaves, dies, permit, parked));
-    }
-    let results = slot.receiver.settle(receipts).await;
-    let mut failed = 0;
-    for ((leaves, dies, permit, parked), result) in rest.into_iter().zip(results) {
-        match result {
-            Ok(()) => {
-                totals.settled.add(1);
-                if dies {
-                    totals.dead.add(1);
-                }
-                if let Some(ticket) = parked.filter(|_| leaves) {
-                    ticket.gone();
-                }
+/// Where the answers of the broker are counted.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) health: Arc<Health>,
+    /// How long the broker may take for a batch.
+    pub(crate) deadline: Duration,
+}
+
+/// What is left of a settlement while its receipt and outcome are with the broker.
+struct Open {
+    leaves: bool,
+    dies: bool,
+    permit: Option<Permit>,
+    parked: Option<ParkedTicket>,
+}
+
+impl Ledger {
+    async fn settle(&self, batch: Vec<Settlement>) {
+        let Some(slot) = batch.first().map(|s| Arc::clone(&s.slot)) else { return };
+        let mut receipts = Vec::with_capacity(batch.len());
+        let mut rest = Vec::with_capacity(batch.len());
+        for Settlement { receipt, outcome, permit, parked, .. } in batch {
+            let dies = matches!(outcome, Outcome::Dead { .. });
+            let leaves = dies || outcome == Outcome::Ack;
+            receipts.push((receipt, outcome));
+            rest.push(Open { leaves, dies, permit, parked });
+        }
+        match self.ask(&slot, receipts).await {
+            Ok(results) => {
+                self.health.clear(FAULT);
+                self.count(rest, results);
             }
-            Err(error) => {
-                failed += 1;
-                if let Some(ticket) = parked.filter(|_| leaves) {
-                    ticket.unsure();
-                }
-                tracing::debug!(%error, "a message could not be settled; it comes again");
+            Err(why) => {
+                tracing::error!(%why, messages = rest.len(), "a settle has no known outcome; what it did not settle comes again");
+                self.health.fault(FAULT, why);
+                rest.into_iter().for_each(Open::unsure);
             }
         }
-        drop(permit);
     }
-    if failed > 0 {
-        tracing::warn!(failed, "messages could not be settled; they come again");
+
+    /// Settles within the deadline; as many results as receipts, or why there are not.
+    async fn ask(&self, slot: &Slot, receipts: Vec<(Receipt, Outcome)>) -> Result<Vec<Result<()>>, String> {
+        let count = receipts.len();
+        // The call itself is made within, so that a panic before its first wait is caught as well.
+        let call = async { slot.receiver.settle(receipts).await };
+        match AssertUnwindSafe(tokio::time::timeout(self.deadline, call)).catch_unwind().await {
+            Ok(Ok(results)) if results.len() == count => Ok(results),
+            Ok(Ok(results)) => Err(format!("{} results for {count} messages", results.len())),
+            Ok(Err(_)) => Err(format!("no answer within {:?}", self.deadline)),
+            Err(payload) => Err(panic_message(&*payload)),
+        }
+    }
+
+    fn count(&self, rest: Vec<Open>, results: Vec<Result<()>>) {
+        let mut failed = 0;
+        for (open, result) in rest.into_iter().zip(results) {
+            match result {
+                Ok(()) => {
+                    self.totals.settled.add(1);
+                    if open.dies {
+                        self.totals.dead.add(1);
+                    }
+                    open.gone();
+                }
+                Err(error) => {
+                    failed += 1;
+                    open.unsure();
+                    tracing::debug!(%error, "a message could not be settled; it comes again");
+                }
+            }
+        }
+        if failed > 0 {
+            tracing::warn!(failed, "messages could not be settled; they come again");
+        }
+    }
+}
+
+impl Open {
+    fn gone(self) {
+        if let Some(ticket) = self.parked.filter(|_| self.leaves) {
+            ticket.gone();
+        }
+        drop(self.permit);
+    }
+
+    fn unsure(self) {
+        if let Some(ticket) = self.parked.filter(|_| self.leaves) {
+            ticket.unsure();
+        }
+        drop(self.permit);
     }
 }
 
