@@ -59,10 +59,12 @@ pub(crate) fn make_directories(disk: &dyn Disk, path: &Path) -> Result<()> {
 /// Makes the name of a directory that was found durable, as far as this process may and the file
 /// system can: a directory that nobody may list, or that lies on an image, is not of its making.
 fn sync_name(disk: &dyn Disk, directory: &Path) -> Result<()> {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
     let Some(above) = above(directory) else { return Ok(()) };
     match disk.sync_directory(above) {
-        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem) => {
+        Err(error)
+            if matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem | Unsupported) =>
+        {
             tracing::debug!(path = %above.display(), %error, "a directory above the store cannot be synced");
             Ok(())
         }

@@ -64,10 +64,14 @@ fn make_directories(directory: &Path) -> io::Result<()> {
 /// Syncs a directory that was there, as far as this process may and the file system can: one that
 /// nobody may list, or that lies on an image, is not of its making.
 fn sync_found(directory: &Path) -> io::Result<()> {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     match sync_directory(directory) {
-        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem) => Ok(()),
+        Err(error)
+            if matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem | Unsupported) =>
+        {
+            Ok(())
+        }
         synced => synced,
     }
 }
