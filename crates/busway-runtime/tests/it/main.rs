@@ -8,6 +8,7 @@ mod faults;
 mod flow;
 mod hog;
 mod hot;
+mod letters;
 mod once;
 mod order;
 mod panics;
