@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bench_bus;
+mod churn;
 mod delivery;
 mod expiry;
 mod faults;
