@@ -2,28 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use busway_core::admin::{
     AccountRow, DeadLetter, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow, PublishResult, QueueRow,
     QueuesReport, Readiness,
 };
-use busway_core::transport::{Depth, Filter, Selector, Standing, Want};
+use busway_core::transport::{Depth, Filter, Selector, Standing};
 use busway_core::{Admin, Error, ErrorKind, Message, Outcome, Publication, Queue, Result, clock, envelope};
 use serde_json::{Value, json};
 
-use crate::credit::Credit;
 use crate::options::QUEUES;
 use crate::producer::Parcel;
 use crate::rates::InOut;
 use crate::runtime::Runtime;
-use crate::source::{Part, Slot};
 use crate::target::Target;
 
 const ROWS: usize = 1000;
-const BATCH: usize = 256;
-const REPLAY_DEADLINE: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl Admin for Runtime {
@@ -63,7 +59,7 @@ impl Admin for Runtime {
     }
 
     async fn dead_replay(&self, filter: Filter) -> Result<u64> {
-        self.for_each_dead(filter, |message, part, _| {
+        self.for_each_dead(filter, |message, part| {
             let mut copy = message;
             copy.attempt = 0;
             copy.reason = None;
@@ -76,7 +72,7 @@ impl Admin for Runtime {
     }
 
     async fn dead_delete(&self, filter: Filter) -> Result<u64> {
-        self.for_each_dead(filter, |_, part, _| part.finish(Outcome::Ack)).await
+        self.for_each_dead(filter, |_, part| part.finish(Outcome::Ack)).await
     }
 
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {
@@ -213,41 +209,6 @@ impl Runtime {
             failed: target.figures.failed.get(),
             diverted: target.figures.diversions(),
         })
-    }
-
-    /// Takes each dead letter that matches and died before the call, oldest first; returns how many
-    /// once all of them are settled.
-    async fn for_each_dead(&self, filter: Filter, act: impl Fn(Message, Part, &Slot)) -> Result<u64> {
-        let started = clock::now_ms();
-        let deadline = Instant::now() + REPLAY_DEADLINE;
-        let slot = self.engine.open(&Queue::Dead, Selector::Matching(filter)).await?;
-        let in_hand = Credit::new(usize::MAX / 2, usize::MAX / 2);
-        let mut count = 0;
-        let mut last = false;
-        while !last && Instant::now() < deadline {
-            // Counted with what is in hand, so that a stop waits for it.
-            let _counted = self.engine.shared_credit.take(0);
-            let want = Want { max: BATCH, max_bytes: 16 << 20, until: Instant::now() };
-            let batch = slot.receiver.receive(want).await?;
-            last = batch.is_empty();
-            for leased in batch {
-                let part = Part::whole(&slot, leased.receipt, in_hand.take(leased.message.weight()));
-                if leased.message.parked.is_some_and(|since| since > started) {
-                    part.finish(Outcome::Release);
-                    last = true;
-                } else {
-                    act(leased.message, part, &slot);
-                    count += 1;
-                }
-            }
-            let settled = tokio::time::timeout_at(deadline.into(), in_hand.idle()).await;
-            settled.map_err(|_| {
-                Error::new("dead letters", ErrorKind::Timeout, "not all were settled within a minute")
-                    .advise("run it again; what was done is done")
-            })?;
-        }
-        slot.receiver.close().await?;
-        Ok(count)
     }
 }
 

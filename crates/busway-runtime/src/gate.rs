@@ -108,14 +108,36 @@ impl Gate {
     ///
     /// Cancelling it takes nothing.
     pub(crate) async fn read_back_places(self: &Arc<Self>, max: usize) -> Vec<Ticket> {
+        let take = || {
+            let places: Vec<Ticket> =
+                std::iter::from_fn(|| self.enter(Way::ReadBack, "", 0).ok()).take(max).collect();
+            (!places.is_empty()).then_some(places)
+        };
+        self.once(take).await
+    }
+
+    /// Waits until what has entered may be delivered.
+    ///
+    /// Cancelling it loses nothing.
+    pub(crate) async fn open(&self) {
+        self.once(|| (!self.shut()).then_some(())).await;
+    }
+
+    /// Waits until a place or a call is given back, or how the gate stands changes.
+    ///
+    /// Cancelling it loses nothing.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Looks whenever the gate changes or opens by itself, until there is what is looked for.
+    async fn once<T>(&self, look: impl Fn() -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let places: Vec<Ticket> =
-                std::iter::from_fn(|| self.enter(Way::ReadBack, "", 0).ok()).take(max).collect();
-            if !places.is_empty() {
-                return places;
+            if let Some(found) = look() {
+                return found;
             }
             match self.opens_at() {
                 Some(at) => {
@@ -179,9 +201,9 @@ impl Gate {
         self.changed.notify_waiters();
     }
 
-    /// Places that a direct message could take now.
-    pub(crate) fn free(&self) -> usize {
-        self.room(&mut self.lock(), Way::Direct, true, Instant::now())
+    /// Places that messages of an account over its share could take now.
+    pub(crate) fn free_to_loud(&self) -> usize {
+        self.room(&mut self.lock(), Way::Loud, false, Instant::now())
     }
 
     /// Whether messages wait in `delayed` that could be delivered.

@@ -97,6 +97,11 @@ impl<T> Inbox<T> {
         self.lock().items.iter().take(most).any(asked)
     }
 
+    /// How many items are as asked.
+    pub(crate) fn count(&self, asked: impl Fn(&T) -> bool) -> usize {
+        self.lock().items.iter().filter(|item| asked(item)).count()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.lock().items.len()
     }

@@ -32,6 +32,7 @@ mod intake;
 mod job;
 mod lanes;
 mod lanes_open;
+mod letters;
 mod memory;
 mod once;
 mod options;

@@ -195,14 +195,15 @@ async fn read_shared(engine: &Arc<Engine>, slot: Arc<Slot>) -> Result<()> {
         if !slot.receiver.ready(Instant::now() + IDLE).await? {
             continue;
         }
+        let _again_in_time = tokio::time::timeout(IDLE, engine.desks.any_open()).await;
         let owed = engine.desks.delivered().saturating_sub(delivered) / FLOOR;
-        let most = match engine.desks.quiet_waits() {
-            false => engine.desks.free_places().clamp(0, SHARED),
-            true => usize::try_from(owed).unwrap_or(SHARED).min(SHARED),
-        };
+        let owed = usize::try_from(owed).unwrap_or(SHARED);
+        let room = if engine.desks.quiet_waits() { 0 } else { engine.desks.room_for_shared() };
+        let most = room.max(owed).min(SHARED);
         let allowed = engine.quota.take(most);
         if allowed == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            // In time also for what changes without a gate: who waits, and what a run may take.
+            let _looks_anyway = tokio::time::timeout(FIRST_REST, engine.desks.any_changed()).await;
             continue;
         }
         delivered = engine.desks.delivered();

@@ -7,6 +7,8 @@ use std::time::Instant;
 use actix::prelude::*;
 use busway_core::transport::mark_dead;
 use busway_core::{Message, Publication, Queue, Reason, clock};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use crate::faults::Faults;
 use crate::figures::Totals;
@@ -145,9 +147,24 @@ impl Desks {
         self.targets.iter().any(|target| target.waits(|account| !shares.over(account)))
     }
 
-    /// Places behind the gate that has most.
-    pub(crate) fn free_places(&self) -> usize {
-        self.targets.iter().map(|target| target.gate.free()).max().unwrap_or_default()
+    /// How many messages diverted for share could be routed without being parked once more: the
+    /// places that an account over its share has behind the gate with most, but for those that are
+    /// read back and not routed yet.
+    pub(crate) fn room_for_shared(&self) -> usize {
+        let room = self.targets.iter().map(|target| target.gate.free_to_loud()).max().unwrap_or_default();
+        let read_back =
+            |incoming: &Incoming| matches!(incoming, Incoming::Arrival(a) if a.way == ArrivedBy::ReadBack);
+        room.saturating_sub(self.inbox.count(read_back))
+    }
+
+    /// Waits until a gate is open; for ever without endpoints.
+    pub(crate) async fn any_open(&self) {
+        first(self.targets.iter().map(|target| target.gate.open())).await;
+    }
+
+    /// Waits until a gate changes; for ever without endpoints.
+    pub(crate) async fn any_changed(&self) {
+        first(self.targets.iter().map(|target| target.gate.changed())).await;
     }
 
     pub(crate) fn lock_shares(&self) -> MutexGuard<'_, Shares> {
@@ -231,5 +248,12 @@ impl Desks {
             parking: None,
             alone: false,
         }]);
+    }
+}
+
+/// Waits for the first of these, for ever where there are none.
+async fn first(all: impl Iterator<Item = impl Future<Output = ()>>) {
+    if all.collect::<FuturesUnordered<_>>().next().await.is_none() {
+        std::future::pending().await
     }
 }

@@ -106,7 +106,7 @@ impl Ledger {
         match self.ask(&slot, receipts).await {
             Ok(results) => {
                 self.health.clear(FAULT);
-                self.count(rest, results);
+                self.count(&slot, rest, results);
             }
             Err(why) => {
                 tracing::error!(%why, messages = rest.len(), "a settle has no known outcome; what it did not settle comes again");
@@ -129,7 +129,7 @@ impl Ledger {
         }
     }
 
-    fn count(&self, rest: Vec<Open>, results: Vec<Result<()>>) {
+    fn count(&self, slot: &Slot, rest: Vec<Open>, results: Vec<Result<()>>) {
         let mut failed = 0;
         for (open, result) in rest.into_iter().zip(results) {
             match result {
@@ -137,6 +137,8 @@ impl Ledger {
                     self.totals.settled.add(1);
                     if open.dies {
                         self.totals.dead.add(1);
+                    } else if open.leaves {
+                        slot.count_acked();
                     }
                     open.gone();
                 }

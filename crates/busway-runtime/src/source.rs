@@ -2,6 +2,7 @@
 //! settled when every part has an outcome; a part that is dropped abandons the whole message.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub(crate) struct Slot {
     pub(crate) lease: Duration,
     settlements: Arc<Inbox<Settlement>>,
     tokens: Mutex<HashSet<u64>>,
+    acked: AtomicU64,
 }
 
 impl Slot {
@@ -25,7 +27,17 @@ impl Slot {
         lease: Duration,
         settlements: Arc<Inbox<Settlement>>,
     ) -> Arc<Self> {
-        Arc::new(Self { receiver, lease, settlements, tokens: Mutex::default() })
+        Arc::new(Self { receiver, lease, settlements, tokens: Mutex::default(), acked: AtomicU64::new(0) })
+    }
+
+    /// The broker has confirmed that one message is gone.
+    pub(crate) fn count_acked(&self) {
+        self.acked.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Messages of which it has.
+    pub(crate) fn acked(&self) -> u64 {
+        self.acked.load(Ordering::Acquire)
     }
 
     /// Makes the leases of all that is in hand last. Those lost come again by themselves.

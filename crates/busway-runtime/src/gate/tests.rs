@@ -34,7 +34,7 @@ fn one_account_leaves_room_to_the_others_and_a_loud_one_half() {
     assert!(other.is_ok());
     drop((alone, other));
     assert_eq!(fill(&gate, Way::Loud, "a").len(), 4);
-    assert_eq!(gate.free(), 8, "a place is free again when its ticket is dropped");
+    assert_eq!(gate.free_to_loud(), 4, "a place is free again when its ticket is dropped");
 }
 
 #[test]
@@ -124,5 +124,5 @@ async fn calls_of_before_the_breaker_opened_are_neither_the_probe_nor_its_result
     assert!(gate.enter(Way::Direct, "b", 10).is_ok());
     probe.clear();
     drop(hung);
-    assert_eq!((gate.calls().0, gate.free()), (0, 2));
+    assert_eq!((gate.calls().0, gate.free_to_loud()), (0, 1));
 }

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bench_bus;
+mod churn;
 mod delivery;
 mod expiry;
 mod faults;
 mod flow;
 mod hog;
 mod hot;
+mod letters;
 mod once;
 mod order;
 mod panics;
