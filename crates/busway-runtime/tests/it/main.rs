@@ -13,6 +13,7 @@ mod letters;
 mod once;
 mod order;
 mod panics;
+mod parking;
 mod probe;
 mod settling;
 mod stop;
