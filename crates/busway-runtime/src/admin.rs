@@ -157,6 +157,7 @@ impl Admin for Runtime {
             "actors": actors,
             "totals": self.engine.totals.snapshot(),
             "in_hand": self.in_hand(),
+            "unread": self.unread(),
             "workers": self.engine.desks.targets.first().map_or(0, |target| target.workers.used()),
         })
     }

@@ -36,6 +36,7 @@ use crate::supervise::{Charge, Watch, supervise};
 use crate::system::ActorThread;
 use crate::target::Target;
 use crate::turns::TurnsBoard;
+use crate::unread::unread;
 use crate::workers::Workers;
 
 /// How long one step of a stop may take.
@@ -50,6 +51,8 @@ pub struct Runtime {
     pub(crate) flow: FlowOptions,
     crew: Crew,
     watches: Mutex<Vec<Arc<Watch>>>,
+    /// Messages found in `delayed` for endpoints that do not exist, by their names.
+    unread: Mutex<BTreeMap<String, u64>>,
     delivers: AtomicBool,
     stopped: AtomicBool,
     threads: Mutex<Vec<ActorThread>>,
@@ -199,6 +202,8 @@ impl Runtime {
         for target in &self.engine.desks.targets {
             prove_lanes(&self.engine, target).await?;
         }
+        let unread = unread(&self.engine).await;
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
         prepare();
         let front = ActorThread::start(&format!("busway-{}-route", self.crew.bus))?;
         let aboard = self.crew.board_front(&front);
@@ -210,6 +215,10 @@ impl Runtime {
 
     pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
         self.watches.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn unread(&self) -> BTreeMap<String, u64> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) async fn keep_memory(&self) {
@@ -317,6 +326,7 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
         flow: flow.clone(),
         crew,
         watches: Mutex::new(watches),
+        unread: Mutex::default(),
         delivers: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         threads: Mutex::new(vec![back]),

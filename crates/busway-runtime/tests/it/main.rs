@@ -17,3 +17,4 @@ mod parking;
 mod probe;
 mod settling;
 mod stop;
+mod unread;
