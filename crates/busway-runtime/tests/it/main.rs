@@ -7,6 +7,7 @@ mod delivery;
 mod expiry;
 mod faults;
 mod flow;
+mod further;
 mod hog;
 mod hot;
 mod letters;
