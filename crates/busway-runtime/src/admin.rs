@@ -1,6 +1,6 @@
 //! The operator's verbs on a running bus.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,15 @@ impl Admin for Runtime {
         let mut queues = Vec::new();
         for (queue, rate) in QUEUES.iter().zip(rates) {
             let depth = self.engine.transport.inspect(queue, &Selector::All).await?;
-            queues.push(self.queue_row(queue, &depth, rate));
+            queues.push(self.queue_row(queue, &depth, Some(rate)));
+        }
+        for queue in self.further_queues() {
+            match self.engine.transport.inspect(queue, &Selector::All).await {
+                Ok(depth) => queues.push(self.queue_row(queue, &depth, None)),
+                // It is declared when its endpoint is opened.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(QueuesReport { queues, accounts: self.accounts().await?, endpoints: self.endpoints().await? })
     }
@@ -157,6 +165,7 @@ impl Admin for Runtime {
             "actors": actors,
             "totals": self.engine.totals.snapshot(),
             "in_hand": self.in_hand(),
+            "unread": self.unread(),
             "workers": self.engine.desks.targets.first().map_or(0, |target| target.workers.used()),
         })
     }
@@ -176,7 +185,13 @@ impl Runtime {
         })
     }
 
-    fn queue_row(&self, queue: &Queue, depth: &Depth, rate: InOut) -> QueueRow {
+    /// Queues that endpoints write to, without the bus's own three.
+    fn further_queues(&self) -> BTreeSet<&Queue> {
+        let written = self.engine.desks.targets.iter().filter_map(|target| target.spec.queue.as_ref());
+        written.filter(|queue| !QUEUES.contains(queue)).collect()
+    }
+
+    fn queue_row(&self, queue: &Queue, depth: &Depth, rate: Option<InOut>) -> QueueRow {
         let age = depth.oldest.map(|at| Duration::from_millis(clock::now_ms().saturating_sub(at)));
         QueueRow {
             queue: queue.to_string(),
@@ -186,8 +201,8 @@ impl Runtime {
             in_flight: depth.in_flight,
             delayed: depth.delayed,
             oldest_age_seconds: age.map(|age| age.as_secs_f64()),
-            in_rate: Some(rate.in_rate),
-            out_rate: Some(rate.out_rate),
+            in_rate: rate.map(|rate| rate.in_rate),
+            out_rate: rate.map(|rate| rate.out_rate),
             approximate: !depth.staleness.is_zero(),
         }
     }

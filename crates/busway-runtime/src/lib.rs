@@ -53,6 +53,7 @@ mod supervise;
 mod system;
 mod target;
 mod turns;
+mod unread;
 mod workers;
 
 pub use faults::Faults;

@@ -108,6 +108,8 @@ pub struct EndpointSpec {
     pub order: Order,
     /// The longest one call may take, over the endpoint's own time-out.
     pub deadline: Duration,
+    /// The queue of the bus's own transport that it writes to, if any: shown among the queues.
+    pub queue: Option<Queue>,
 }
 
 impl EndpointSpec {
@@ -121,6 +123,7 @@ impl EndpointSpec {
             retry: RetrySchedule::default(),
             order: Order::None,
             deadline: Duration::from_secs(300),
+            queue: None,
         }
     }
 }

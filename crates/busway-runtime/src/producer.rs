@@ -347,6 +347,7 @@ impl Desk {
         let single = parcels.len() == 1;
         let mut again = Vec::new();
         let mut last = None;
+        let mut parted = true;
         for (mut parcel, result) in parcels.into_iter().zip(results) {
             let Err(error) = result else {
                 self.arrived(parcel);
@@ -365,11 +366,13 @@ impl Desk {
                 _ => {}
             }
             // A batch is refused whole: which of its copies is at fault shows when each goes alone.
-            parcel.alone |= error.kind() == ErrorKind::TooLarge || error.class() == ErrorClass::Reject;
+            let refused = error.kind() == ErrorKind::TooLarge || error.class() == ErrorClass::Reject;
+            parted &= refused && !parcel.alone;
+            parcel.alone |= refused;
             last = Some(error);
             again.push(parcel);
         }
-        self.rest(again, last);
+        self.rest(again, last, parted);
     }
 
     /// The copy is durable: its part has come to its outcome.
@@ -390,6 +393,10 @@ impl Desk {
     fn refused(&self, parcel: Parcel, error: &Error) {
         let id = &parcel.publication.message.id;
         tracing::error!(%error, %id, "a copy of a message is refused for good");
+        if let Some(parking) = &parcel.parking {
+            // It is counted as parked and never comes back from there.
+            parking.unsure();
+        }
         if parcel.part.split_up() {
             self.health.fault(&format!("message {id}"), error.to_string());
             return;
@@ -398,19 +405,19 @@ impl Desk {
         parcel.part.finish(Outcome::Dead { reason: Reason::error("unparkable"), attempts });
     }
 
-    /// Copies that did not become durable are tried again after a rest, in their order.
-    fn rest(&self, again: Vec<Parcel>, last: Option<Error>) {
+    /// Copies that did not become durable are tried again in their order: after a rest, or at once
+    /// where each of them was only parted from its batch.
+    fn rest(&self, again: Vec<Parcel>, last: Option<Error>, parted: bool) {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(error) = last else {
             *pace = Pace::default();
             drop(pace);
             return self.health.clear("parking");
         };
-        let alone = again.iter().all(|parcel| parcel.alone);
-        pace.wait = if alone { Duration::ZERO } else { (pace.wait * 2).clamp(FASTEST_RETRY, SLOWEST_RETRY) };
+        pace.wait = if parted { Duration::ZERO } else { (pace.wait * 2).clamp(FASTEST_RETRY, SLOWEST_RETRY) };
         pace.until = Some(Instant::now() + pace.wait);
         drop(pace);
-        if !alone {
+        if !parted {
             tracing::warn!(%error, copies = again.len(), "messages could not be parked; no more are taken in until they are");
             self.health.fault("parking", error.to_string());
         }

@@ -36,6 +36,7 @@ use crate::supervise::{Charge, Watch, supervise};
 use crate::system::ActorThread;
 use crate::target::Target;
 use crate::turns::TurnsBoard;
+use crate::unread::unread;
 use crate::workers::Workers;
 
 /// How long one step of a stop may take.
@@ -52,6 +53,8 @@ pub struct Runtime {
     watches: Mutex<Vec<Arc<Watch>>>,
     /// How many of the watches are of actors that publish and settle; those that deliver follow.
     back: usize,
+    /// Messages found in `delayed` for endpoints that do not exist, by their names.
+    unread: Mutex<BTreeMap<String, u64>>,
     delivers: AtomicBool,
     stopped: AtomicBool,
     threads: Mutex<Vec<ActorThread>>,
@@ -213,6 +216,8 @@ impl Runtime {
         for target in &self.engine.desks.targets {
             prove_lanes(&self.engine, target).await?;
         }
+        let unread = unread(&self.engine).await;
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
         prepare();
         self.engine.began.store(busway_core::clock::now_ms(), Ordering::Release);
         let front = ActorThread::start(&format!("busway-{}-route", self.crew.bus))?;
@@ -247,6 +252,10 @@ impl Runtime {
 
     pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
         self.watches.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn unread(&self) -> BTreeMap<String, u64> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) async fn keep_memory(&self) {
@@ -355,6 +364,7 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
         crew,
         back: watches.len(),
         watches: Mutex::new(watches),
+        unread: Mutex::default(),
         delivers: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         threads: Mutex::new(vec![back]),

@@ -99,6 +99,10 @@ pub async fn endpoint(
         },
         // The endpoint keeps its own time-out; this one is for an endpoint that does not.
         deadline: policy.timeout * 2 + Duration::from_secs(10),
+        queue: match &settings.target {
+            Target::Queue(target) => Some(Queue::parse(&target.queue)?),
+            _ => None,
+        },
         ..EndpointSpec::new(made)
     })
 }
