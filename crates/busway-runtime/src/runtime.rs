@@ -239,7 +239,7 @@ impl Runtime {
         within("the actors", join_all(front.iter().map(|watch| watch.ended()))).await;
         let thread = self.threads.lock().unwrap_or_else(PoisonError::into_inner).pop();
         // Dropping it waits for the thread to end.
-        if tokio::task::spawn_blocking(move || drop(thread)).await.is_err() {
+        if self.engine.io.spawn_blocking(move || drop(thread)).await.is_err() {
             tracing::error!("the thread of the router did not end well");
         }
         self.engine.phase.send_replace(Phase::Running);
