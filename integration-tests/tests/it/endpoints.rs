@@ -178,6 +178,9 @@ fn a_queue_gets_the_message_whole_and_keeps_it() {
     let daemon = bed.start();
     daemon.publish(r#"{"id":"1","type":"item.new","account":"acme","data":{"b":1.50}}"#);
     daemon.drain(LIMIT);
+    let report = daemon.get("/v1/queues");
+    let billing = report["queues"].as_array().unwrap().iter().find(|row| row["queue"] == "billing");
+    assert_eq!(billing.map(|row| &row["ready"]), Some(&json!(1)), "{report}");
     daemon.kill();
     let rows = bed.ask(&["peek", "billing", "-c", "busway.toml"]);
     assert_eq!((&rows[0]["id"], &rows[0]["account"]), (&json!("1"), &json!("acme")), "{rows}");

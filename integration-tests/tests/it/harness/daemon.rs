@@ -102,7 +102,8 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn waiting(&self) -> u64 {
         let report = self.get("/v1/queues");
-        let rows = report["queues"].as_array().unwrap().iter().filter(|row| row["queue"] != "dead");
+        let rows = report["queues"].as_array().unwrap().iter();
+        let rows = rows.filter(|row| row["queue"] == "priority" || row["queue"] == "delayed");
         rows.map(|row| ["ready", "in_flight", "delayed"].map(|key| row[key].as_u64().unwrap()))
             .map(|figures| figures.iter().sum::<u64>())
             .sum()
