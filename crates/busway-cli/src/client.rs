@@ -10,10 +10,8 @@ use busway::core::{Admin, Error, ErrorKind, Result};
 use busway::holder::{Holder, OpenOptions, Purpose};
 use tokio::time::Instant;
 
-use crate::follow::Follow;
-
 /// How long to wait before a store that was held a moment ago is tried again.
-const AGAIN: Duration = Duration::from_millis(50);
+pub(crate) const AGAIN: Duration = Duration::from_millis(50);
 
 /// A bus that was reached.
 pub(crate) enum Reached {
@@ -52,17 +50,8 @@ pub(crate) trait Daemon: Send + Sync {
     async fn shutdown(self: Box<Self>) -> Result<()>;
 }
 
-/// Reaches the bus, through its holder where there is one, else by opening it, and follows it from
-/// holder to holder; each is given `timeout`.
-///
-/// # Errors
-/// Those of [`reach`].
-pub(crate) async fn connect(config: &Config, timeout: Duration) -> Result<Arc<Follow>> {
-    let reached = reach(config, timeout).await?;
-    Ok(Arc::new(Follow::new(config.clone(), timeout, reached)))
-}
-
-/// Reaches the bus as it is held now, within `timeout`.
+/// Reaches the bus as it is held now, within `timeout`: through its holder where there is one, else by
+/// opening it.
 ///
 /// # Errors
 /// `Timeout` where a holder does not answer; those of opening the bus.

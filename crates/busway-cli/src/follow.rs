@@ -42,9 +42,13 @@ enum Repeat {
 }
 
 impl Follow {
-    /// Begins with a holder that was reached; the next one is given `timeout` to answer.
-    pub(crate) fn new(config: Config, timeout: Duration, reached: Reached) -> Self {
-        Self { config, timeout, holder: Mutex::new(Holder::of(reached)) }
+    /// Reaches whoever holds the bus, or opens it; that one and each later one is given `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`client::reach`].
+    pub(crate) async fn reach(config: &Config, timeout: Duration) -> Result<Arc<Self>> {
+        let holder = Mutex::new(Holder::of(client::reach(config, timeout).await?));
+        Ok(Arc::new(Self { config: config.clone(), timeout, holder }))
     }
 
     /// Lets go of the bus; where this process has come to hold it, it is closed in order.
@@ -59,14 +63,20 @@ impl Follow {
         Arc::clone(&self.holder.lock().await.admin)
     }
 
-    /// Reaches the next holder, unless another call has done so since `gone` was asked. The lock is held
-    /// meanwhile on purpose: nothing can be asked before there is a holder.
-    async fn next(&self, gone: &Arc<dyn Admin>) -> Result<()> {
+    /// Reaches the next holder, unless another call has done so since `gone` was asked; whether there is
+    /// one to ask: after this process itself there is none. The lock is held meanwhile on purpose:
+    /// nothing can be asked before there is a holder.
+    async fn next(&self, gone: &Arc<dyn Admin>) -> Result<bool> {
         let mut holder = self.holder.lock().await;
-        if Arc::ptr_eq(&holder.admin, gone) && holder.opened.is_none() {
-            *holder = Holder::of(client::reach(&self.config, self.timeout).await?);
+        if !Arc::ptr_eq(&holder.admin, gone) {
+            return Ok(true);
         }
-        Ok(())
+        if holder.opened.is_some() {
+            return Ok(false);
+        }
+        tokio::time::sleep(client::AGAIN).await;
+        *holder = Holder::of(client::reach(&self.config, self.timeout).await?);
+        Ok(true)
     }
 
     async fn ask<T, F>(&self, repeat: Repeat, verb: impl Fn(Arc<dyn Admin>) -> F) -> Result<T>
@@ -77,7 +87,11 @@ impl Follow {
         loop {
             let holder = self.holder().await;
             match verb(Arc::clone(&holder)).await {
-                Err(error) if went(&error, repeat) && Instant::now() < until => self.next(&holder).await?,
+                Err(error) if went(&error, repeat) && Instant::now() < until => {
+                    if !self.next(&holder).await? {
+                        return Err(error);
+                    }
+                }
                 done => return done,
             }
         }
@@ -113,7 +127,10 @@ impl Admin for Follow {
         let holder = self.holder().await;
         let mut results = holder.publish(batch.clone(), deadline).await;
         let mut gone = holder;
-        while results.iter().any(not_taken) && Instant::now() < until && self.next(&gone).await.is_ok() {
+        while results.iter().any(not_taken)
+            && Instant::now() < until
+            && self.next(&gone).await.is_ok_and(|another| another)
+        {
             let open: Vec<usize> = (0..results.len()).filter(|at| not_taken(&results[*at])).collect();
             let rest = open.iter().filter_map(|at| batch.get(*at).cloned()).collect();
             gone = self.holder().await;

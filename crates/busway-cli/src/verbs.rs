@@ -19,7 +19,6 @@ use busway::core::Admin;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Accounts, After, Cli, Common, Config, Dead, Endpoints, Verb};
-use crate::client;
 use crate::exit::{Failure, Outcome};
 use crate::follow::Follow;
 use crate::logs;
@@ -62,7 +61,7 @@ impl Scope {
     pub(crate) async fn reach(&self) -> Outcome<Arc<Follow>> {
         let loaded = self.load()?;
         tokio::select! {
-            handle = client::connect(&loaded.config, self.common.timeout()) => Ok(handle?),
+            handle = Follow::reach(&loaded.config, self.common.timeout()) => Ok(handle?),
             () = interrupted() => Err(Failure::Interrupted),
         }
     }
