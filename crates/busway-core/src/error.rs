@@ -25,6 +25,10 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Every class, for those who read one from its name.
+    pub const ALL: [Self; 6] =
+        [Self::Retry, Self::Reconnect, Self::Reject, Self::Unsupported, Self::Unknown, Self::Fatal];
+
     /// The class in one lower-case word, as it stands in `bwreason`, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -84,6 +88,29 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind, for those who read one from its name.
+    pub const ALL: [Self; 19] = [
+        Self::NotFound,
+        Self::Unroutable,
+        Self::Closed,
+        Self::TooLarge,
+        Self::InvalidHeader,
+        Self::Malformed,
+        Self::Full,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Held,
+        Self::Corrupt,
+        Self::Version,
+        Self::Conflict,
+        Self::Denied,
+        Self::LeaseLost,
+        Self::Unsupported,
+        Self::Configuration,
+        Self::Io,
+        Self::Internal,
+    ];
+
     /// The class an error of this kind has unless it was set otherwise.
     #[must_use]
     pub fn class(self) -> ErrorClass {

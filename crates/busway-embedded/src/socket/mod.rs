@@ -101,8 +101,8 @@ impl Failure {
 
     fn into_error(self) -> Error {
         let named = |kind: &&ErrorKind| format!("{kind:?}") == self.kind;
-        let kind = KINDS.iter().find(named).copied().unwrap_or(ErrorKind::Internal);
-        let class = CLASSES.iter().find(|class| class.as_str() == self.class).copied();
+        let kind = ErrorKind::ALL.iter().find(named).copied().unwrap_or(ErrorKind::Internal);
+        let class = ErrorClass::ALL.iter().find(|class| class.as_str() == self.class).copied();
         let text = self.text.strip_prefix(&self.operation).unwrap_or(&self.text);
         let text = text.trim_start_matches([':', ' ']);
         let operation = OPERATIONS.iter().find(|known| **known == self.operation);
@@ -113,37 +113,6 @@ impl Failure {
         error.class_of(class.unwrap_or(kind.class()))
     }
 }
-
-const KINDS: [ErrorKind; 19] = [
-    ErrorKind::NotFound,
-    ErrorKind::Unroutable,
-    ErrorKind::Closed,
-    ErrorKind::TooLarge,
-    ErrorKind::InvalidHeader,
-    ErrorKind::Malformed,
-    ErrorKind::Full,
-    ErrorKind::Unavailable,
-    ErrorKind::Timeout,
-    ErrorKind::Held,
-    ErrorKind::Corrupt,
-    ErrorKind::Version,
-    ErrorKind::Conflict,
-    ErrorKind::Denied,
-    ErrorKind::LeaseLost,
-    ErrorKind::Unsupported,
-    ErrorKind::Configuration,
-    ErrorKind::Io,
-    ErrorKind::Internal,
-];
-
-const CLASSES: [ErrorClass; 6] = [
-    ErrorClass::Retry,
-    ErrorClass::Reconnect,
-    ErrorClass::Reject,
-    ErrorClass::Unsupported,
-    ErrorClass::Unknown,
-    ErrorClass::Fatal,
-];
 
 /// Operations whose names come back as they were; others read `call`.
 const OPERATIONS: [&str; 12] = [
@@ -169,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_kind_comes_back() {
-        for kind in KINDS {
+        for kind in ErrorKind::ALL {
             assert_eq!(Failure::of(&Error::new("peek", kind, "x")).into_error().kind(), kind);
         }
     }

@@ -259,7 +259,7 @@ async fn a_call_that_is_not_understood_is_answered_with_an_error() {
 
 #[test]
 fn every_kind_and_class_of_error_crosses() {
-    for kind in super::wire::KINDS {
+    for kind in ErrorKind::ALL {
         let error = Error::new("peek", kind, "x").class_of(ErrorClass::Unknown);
         let back = super::wire::WireError::from(&error).into_error("peek");
         assert_eq!((back.kind(), back.class()), (kind, ErrorClass::Unknown));

@@ -102,8 +102,8 @@ impl WireError {
     /// The error as the asking process sees it; a kind or class that this version does not know
     /// becomes `Internal` or that of the kind.
     pub(super) fn into_error(self, operation: &'static str) -> Error {
-        let kind = KINDS.into_iter().find(|kind| format!("{kind:?}") == self.kind);
-        let class = CLASSES.into_iter().find(|class| class.as_str() == self.class);
+        let kind = ErrorKind::ALL.into_iter().find(|kind| format!("{kind:?}") == self.kind);
+        let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == self.class);
         let mut error = Error::new(operation, kind.unwrap_or(ErrorKind::Internal), self.text);
         if let Some(place) = self.place {
             error = error.at(place);
@@ -114,34 +114,3 @@ impl WireError {
         }
     }
 }
-
-pub(super) const KINDS: [ErrorKind; 19] = [
-    ErrorKind::NotFound,
-    ErrorKind::Unroutable,
-    ErrorKind::Closed,
-    ErrorKind::TooLarge,
-    ErrorKind::InvalidHeader,
-    ErrorKind::Malformed,
-    ErrorKind::Full,
-    ErrorKind::Unavailable,
-    ErrorKind::Timeout,
-    ErrorKind::Held,
-    ErrorKind::Corrupt,
-    ErrorKind::Version,
-    ErrorKind::Conflict,
-    ErrorKind::Denied,
-    ErrorKind::LeaseLost,
-    ErrorKind::Unsupported,
-    ErrorKind::Configuration,
-    ErrorKind::Io,
-    ErrorKind::Internal,
-];
-
-const CLASSES: [ErrorClass; 6] = [
-    ErrorClass::Retry,
-    ErrorClass::Reconnect,
-    ErrorClass::Reject,
-    ErrorClass::Unsupported,
-    ErrorClass::Unknown,
-    ErrorClass::Fatal,
-];
