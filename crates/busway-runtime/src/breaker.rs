@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 const WINDOW: u32 = 20;
 const LEAST: u32 = 10;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -17,6 +19,17 @@ pub(crate) enum Standing {
     Open(Instant),
     /// One probe may go through, or is under way.
     HalfOpen,
+}
+
+/// What a later process should know of a breaker: what it has seen, whether or not it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// A bit a result, the latest lowest; set for a failure.
+    results: u32,
+    /// How many results there are.
+    seen: u32,
+    /// How long it stays open when it opens next, in milliseconds.
+    wait_ms: u64,
 }
 
 /// Counts results and decides.
@@ -72,6 +85,21 @@ impl Breaker {
         opens
     }
 
+    /// What it has seen; nothing where that is no failure.
+    pub(crate) fn seen(&self) -> Option<Seen> {
+        let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
+        let calm = self.results == 0 && self.wait == FIRST_WAIT;
+        (!calm).then_some(Seen { results: self.results, seen: self.seen, wait_ms })
+    }
+
+    /// Goes on where a process before this one ended: so that what fails once in each short process is
+    /// found out too.
+    pub(crate) fn recall(&mut self, seen: Seen) {
+        self.results = seen.results & ((1 << WINDOW) - 1);
+        self.seen = seen.seen.min(WINDOW);
+        self.wait = Duration::from_millis(seen.wait_ms).clamp(FIRST_WAIT, LONGEST_WAIT);
+    }
+
     /// Opens it for as long as a process before this one had meant to.
     pub(crate) fn restore(&mut self, left: Duration, now: Instant) {
         self.standing = Standing::Open(now + left.min(LONGEST_WAIT));
@@ -103,6 +131,27 @@ mod tests {
         assert_eq!(breaker.standing(later + Duration::from_secs(3)), Standing::HalfOpen);
         assert!(breaker.succeeded());
         assert_eq!(breaker.standing(later), Standing::Closed);
+    }
+
+    #[test]
+    fn what_fails_once_in_each_process_opens_it_in_the_end() {
+        let now = Instant::now();
+        let mut kept = None;
+        for n in 1..=10 {
+            let mut breaker = Breaker::default();
+            kept.into_iter().for_each(|seen| breaker.recall(seen));
+            assert_eq!(breaker.failed(now), n == 10, "failure {n}");
+            kept = breaker.seen();
+        }
+        let mut breaker = Breaker::default();
+        kept.into_iter().for_each(|seen| breaker.recall(seen));
+        breaker.restore(Duration::ZERO, now);
+        assert_eq!(breaker.standing(now), Standing::HalfOpen);
+        assert!(breaker.failed(now), "the probe failed");
+        let Standing::Open(until) = breaker.standing(now) else { panic!("it is not open") };
+        assert!(until >= now + FIRST_WAIT * 2, "the wait grows over processes too");
+        assert!(breaker.standing(until) == Standing::HalfOpen && breaker.succeeded());
+        assert_eq!(breaker.seen(), None);
     }
 
     #[test]

@@ -243,8 +243,8 @@ impl Gate {
         (state.calls + state.earlier_calls, limit)
     }
 
-    /// What a later process should know: for how many milliseconds the endpoint is to be left
-    /// alone, and whether its breaker was open.
+    /// What a later process should know: until when the endpoint is to be left alone, until when its
+    /// breaker is open, and what the breaker has seen.
     pub(crate) fn memory(&self) -> Value {
         let mut state = self.lock();
         let now = Instant::now();
@@ -256,7 +256,7 @@ impl Gate {
             Standing::HalfOpen => Some(now_ms),
             Standing::Closed => None,
         };
-        json!({ "quiet_until": quiet, "breaker_until": open })
+        json!({ "quiet_until": quiet, "breaker_until": open, "breaker": state.breaker.seen() })
     }
 
     /// Takes over what a process before this one knew.
@@ -267,6 +267,9 @@ impl Gate {
         let mut state = self.lock();
         let now = Instant::now();
         state.quiet_until = left("quiet_until").map(|wait| now + wait.min(LONGEST_RETRY_AFTER));
+        if let Ok(seen) = serde_json::from_value(memory["breaker"].clone()) {
+            state.breaker.recall(seen);
+        }
         if let Some(wait) = left("breaker_until") {
             state.breaker.restore(wait, now);
         }

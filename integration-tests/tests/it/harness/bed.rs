@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -150,6 +152,22 @@ impl Verb {
         let [out, errors] = [&self.out, &self.errors].map(read_whole);
         let code = status.code().unwrap_or_else(|| panic!("{}: {status}: {errors}", self.arguments));
         Answer { code, out, errors, took: begun.elapsed() }
+    }
+}
+
+impl Verb {
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        let id = Pid::from_child(&self.child);
+        let looked =
+            waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
+        looked.unwrap().is_some()
+    }
+
+    /// Kills it with -9; whether it had not ended by itself before.
+    pub(crate) fn kill(mut self) -> bool {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap().signal() == Some(9)
     }
 }
 

@@ -10,11 +10,11 @@ mod process;
 mod stopwatch;
 mod wait;
 
-pub(crate) use bed::{Bed, program};
+pub(crate) use bed::{Answer, Bed, Verb, program};
 pub(crate) use client::{Client, Reply, Request};
 pub(crate) use daemon::Daemon;
 pub(crate) use lines::{Line, ids, read_lines};
-pub(crate) use peer::{Arrived, Peer};
+pub(crate) use peer::{Arrived, Conversation, Peer};
 pub(crate) use percentile::percentile;
 pub(crate) use process::Usage;
 pub(crate) use stopwatch::Stopwatch;
