@@ -65,7 +65,7 @@ fn a_crontab_that_calls_too_often_loses_and_repeats_nothing() {
         let request = requests.fetch_add(1, Ordering::SeqCst);
         thread::sleep(Duration::from_millis(15));
         if request % 40 < 8 {
-            return if request % 2 == 0 { Some(503) } else { None };
+            return if request.is_multiple_of(2) { Some(503) } else { None };
         }
         *board.lock().unwrap().entry(arrived.id()).or_default() += 1;
         Some(200)
