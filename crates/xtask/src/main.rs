@@ -1,14 +1,16 @@
 //! The project's own tasks: `cargo xtask help` lists them.
 //!
 //! Each task is a module; this file reads the command line and turns the outcome into an exit code:
-//! 0 done, 1 failed, 2 wrong usage, 5 inconclusive (something that had to run did not), 130 interrupted.
+//! 0 done, 1 failed, 2 wrong usage, 4 a limit was missed, 5 inconclusive (something that had to run did not), 130 interrupted.
 
+mod bench;
 mod provision;
 mod signals;
 mod test;
 mod tidy;
 mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -17,6 +19,7 @@ The tasks of this project.
 Usage: cargo xtask <TASK> [OPTIONS]
 
 Tasks:
+  bench  Measure what busway does on this machine, beside a twin: `cargo xtask bench --help` lists the cases
   test   Check and test everything, and close with a table of what ran
   tidy   Check the rules of the project: arrows between crates, licences, sources, documents
   help   Print this text
@@ -37,6 +40,8 @@ pub(crate) enum Verdict {
     Failed,
     Inconclusive,
     Interrupted,
+    /// As a program told it that a task is only the front of.
+    Code(u8),
 }
 
 impl From<Verdict> for ExitCode {
@@ -46,6 +51,7 @@ impl From<Verdict> for ExitCode {
             Verdict::Failed => 1,
             Verdict::Inconclusive => 5,
             Verdict::Interrupted => 130,
+            Verdict::Code(code) => code,
         })
     }
 }
@@ -63,6 +69,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(Verdict::Done)
         }
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Test(options) => Ok(test::run(&options)),
     };
@@ -77,6 +84,7 @@ fn main() -> ExitCode {
 
 enum Task {
     Help,
+    Bench(Vec<OsString>),
     Tidy,
     Test(test::Options),
 }
@@ -91,6 +99,7 @@ fn parse() -> Result<Task, lexopt::Error> {
     };
     match task.as_str() {
         "help" => Ok(Task::Help),
+        "bench" => Ok(Task::Bench(parser.raw_args()?.collect())),
         "tidy" => match parser.next()? {
             None => Ok(Task::Tidy),
             Some(Long("help") | Short('h')) => Ok(Task::Help),

@@ -59,7 +59,7 @@ fn allowed(name: &str, members: &[&str]) -> Option<Allowed> {
         "busway-state" => (core(), vec!["busway-conformance"]),
         "busway" => ([&LAYERS[..], &ADAPTERS[..]].concat(), vec!["busway-conformance"]),
         "busway-cli" | "busway-examples" => (vec!["busway"], vec![]),
-        "busway-integration-tests" => {
+        "busway-benches" | "busway-integration-tests" => {
             let all: Vec<_> = all_names().filter(|name| members.contains(name)).collect();
             (all.clone(), all)
         }
@@ -121,6 +121,7 @@ mod tests {
             member("busway-cli", &["busway"]),
             member("busway-examples", &["busway", "actix"]),
             member("busway-integration-tests", &["busway-core", "dev:busway-embedded", "dev:busway"]),
+            member("busway-benches", &["busway-core", "busway-runtime", "busway"]),
             member("xtask", &["lexopt"]),
         ]);
         assert_eq!(found, Vec::<String>::new());
