@@ -11,3 +11,4 @@ mod http;
 mod kill9;
 mod memory;
 mod powerloss;
+mod soak;

@@ -13,6 +13,8 @@ pub(crate) struct Usage {
     pub(crate) resident: u64,
     /// Processor time, user and system together.
     pub(crate) busy: Duration,
+    /// Open files, sockets included.
+    pub(crate) files: u64,
 }
 
 impl Usage {
@@ -26,6 +28,7 @@ impl Usage {
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks: u64 =
             fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
-        Self { resident: kibibytes * 1024, busy: Duration::from_millis(ticks * 1000 / TICKS) }
+        let files = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count() as u64;
+        Self { resident: kibibytes * 1024, busy: Duration::from_millis(ticks * 1000 / TICKS), files }
     }
 }
