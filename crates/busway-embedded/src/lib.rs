@@ -105,6 +105,8 @@ mod config;
 pub mod disk;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod index;
 mod layout;
 mod lock;

@@ -12,7 +12,7 @@
 //! | `wait`, `forget` | the two meanings of success |
 //! | `answer` | what a status means |
 
-mod answer;
+pub(crate) mod answer;
 mod config;
 mod forget;
 mod link;

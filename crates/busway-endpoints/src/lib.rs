@@ -15,6 +15,8 @@
 
 pub mod exec;
 pub mod file;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod handler;
 pub mod http;
 pub mod queue;

@@ -14,7 +14,7 @@ pub(crate) mod body;
 mod lines;
 mod outcome;
 mod report;
-mod splitter;
+pub(crate) mod splitter;
 
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";

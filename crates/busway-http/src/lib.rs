@@ -34,6 +34,8 @@ mod api;
 mod budget;
 mod context;
 mod deadline;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod health;
 mod ingest;

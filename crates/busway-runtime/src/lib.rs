@@ -24,6 +24,8 @@ mod deliver;
 mod engine;
 mod faults;
 mod figures;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod gauge;
 mod health;

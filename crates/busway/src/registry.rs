@@ -112,7 +112,7 @@ pub async fn endpoint(
 pub fn routes(config: &Config) -> Vec<RouteSpec> {
     let route = |route: &config::Route| RouteSpec {
         types: route.r#type.clone(),
-        accounts: route.account.clone(),
+        accounts: route.account.clone().unwrap_or_default(),
         to: route.to.clone(),
     };
     config.routes.iter().map(route).collect()

@@ -13,6 +13,8 @@
 
 mod call;
 mod client;
+#[doc(hidden)]
+pub mod fuzz;
 mod server;
 #[cfg(test)]
 mod tests;

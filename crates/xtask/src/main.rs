@@ -4,6 +4,7 @@
 //! 0 done, 1 failed, 2 wrong usage, 4 a limit was missed, 5 inconclusive (something that had to run did not), 130 interrupted.
 
 mod bench;
+mod fuzz;
 mod provision;
 mod signals;
 mod test;
@@ -21,6 +22,7 @@ Usage: cargo xtask <TASK> [OPTIONS]
 Tasks:
   bench  Measure what busway does on this machine, beside a twin: `cargo xtask bench --help` lists the cases
   test   Check and test everything, and close with a table of what ran
+  fuzz   Run the fuzz targets, led by coverage: cargo xtask fuzz [TARGET...] [--seconds N]
   tidy   Check the rules of the project: arrows between crates, licences, sources, documents
   help   Print this text
 
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
             Ok(Verdict::Done)
         }
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Tidy => tidy::run(),
         Task::Test(options) => Ok(test::run(&options)),
     };
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
 enum Task {
     Help,
     Bench(Vec<OsString>),
+    Fuzz(fuzz::Options),
     Tidy,
     Test(test::Options),
 }
@@ -105,9 +109,24 @@ fn parse() -> Result<Task, lexopt::Error> {
             Some(Long("help") | Short('h')) => Ok(Task::Help),
             Some(other) => Err(other.unexpected()),
         },
+        "fuzz" => parse_fuzz(&mut parser),
         "test" => parse_test(&mut parser),
         other => Err(format!("no such task: {other}").into()),
     }
+}
+
+fn parse_fuzz(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut options = fuzz::Options { seconds: fuzz::SECONDS, ..fuzz::Options::default() };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(Task::Help),
+            Long("seconds") => options.seconds = parser.value()?.parse()?,
+            Value(target) => options.targets.push(target.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Task::Fuzz(options))
 }
 
 fn parse_test(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {

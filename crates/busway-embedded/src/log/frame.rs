@@ -63,6 +63,19 @@ impl FileHeader {
         Self::read(bytes).map_err(|_| BadHeader::Damaged)?
     }
 
+    /// What a header says, whatever its checksum; `None` where the bytes are too few.
+    pub(crate) fn read_unchecked(bytes: &[u8]) -> Option<Self> {
+        let mut from = Input(bytes.get(FILE_MAGIC.len() + 4..FILE_HEADER)?);
+        Some(Self {
+            id: from.u32().ok()?,
+            salt: from.u64().ok()?,
+            sequence: from.u64().ok()?,
+            next_position: from.u64().ok()?,
+            created: from.u64().ok()?,
+            oldest: from.u32().ok()?,
+        })
+    }
+
     fn read(bytes: &[u8]) -> Result<Result<Self, BadHeader>, crate::codec::Malformed> {
         let mut from = Input(bytes);
         let magic = from.array::<8>()?;

@@ -5,10 +5,10 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The largest document that a peer may send, in bytes.
-pub(super) const LARGEST: usize = 64 << 20;
+pub(crate) const LARGEST: usize = 64 << 20;
 
 /// Reads the length of the next document; `None` where the peer has ended the connection.
-pub(super) async fn read_length(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[u8; 4]>> {
+pub(crate) async fn read_length(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[u8; 4]>> {
     let mut length = [0; 4];
     match from.read(&mut length[..1]).await? {
         0 => Ok(None),
@@ -20,7 +20,7 @@ pub(super) async fn read_length(from: &mut (impl AsyncRead + Unpin)) -> io::Resu
 }
 
 /// Reads a document of this length, growing as it comes, so that a length alone costs nothing.
-pub(super) async fn read_body(
+pub(crate) async fn read_body(
     from: &mut (impl AsyncRead + Unpin),
     length: [u8; 4],
     largest: usize,
@@ -39,7 +39,7 @@ pub(super) async fn read_body(
 }
 
 /// Writes a document with its length.
-pub(super) async fn write(to: &mut (impl AsyncWrite + Unpin), body: &[u8]) -> io::Result<()> {
+pub(crate) async fn write(to: &mut (impl AsyncWrite + Unpin), body: &[u8]) -> io::Result<()> {
     let length = u32::try_from(body.len()).ok().filter(|length| *length as usize <= LARGEST);
     let Some(length) = length else {
         let text = format!("a document of {} bytes is over the limit of {LARGEST}", body.len());

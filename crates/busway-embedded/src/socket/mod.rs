@@ -10,7 +10,7 @@
 //! the open directory (`/proc/self/fd`).
 
 mod client;
-mod frame;
+pub(crate) mod frame;
 mod server;
 
 use std::fs::File;

@@ -31,7 +31,7 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap) -> Result<(), Del
 }
 
 /// `retry-after` as seconds or a date; nothing where it is neither.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)

@@ -4,7 +4,7 @@ use actix_web::web::{Bytes, BytesMut};
 
 /// Holds at most one piece and one begun line.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     piece: Bytes,
     begun: BytesMut,
     max: usize,
@@ -13,7 +13,7 @@ pub(super) struct Splitter {
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     Text(Bytes),
     /// It was over the limit; its text is gone.
     TooLong,
@@ -21,23 +21,23 @@ pub(super) enum Line {
 
 impl Splitter {
     /// Lines of at most `max` bytes.
-    pub(super) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { piece: Bytes::new(), begun: BytesMut::new(), max, skipping: false }
     }
 
     /// The next piece of the stream; every line of the one before must have been taken.
-    pub(super) fn feed(&mut self, piece: Bytes) {
+    pub(crate) fn feed(&mut self, piece: Bytes) {
         debug_assert!(self.is_hungry(), "lines of the piece before are left");
         self.piece = piece;
     }
 
     /// Whether every line of the last piece has been taken.
-    pub(super) fn is_hungry(&self) -> bool {
+    pub(crate) fn is_hungry(&self) -> bool {
         self.piece.is_empty()
     }
 
     /// The next line that has ended.
-    pub(super) fn next_line(&mut self) -> Option<Line> {
+    pub(crate) fn next_line(&mut self) -> Option<Line> {
         let Some(end) = self.piece.iter().position(|byte| *byte == b'\n') else {
             let rest = std::mem::take(&mut self.piece);
             self.begin(&rest);
@@ -53,7 +53,7 @@ impl Splitter {
     }
 
     /// The last line, where the stream ended without a line's end.
-    pub(super) fn finish(mut self) -> Option<Line> {
+    pub(crate) fn finish(mut self) -> Option<Line> {
         (self.skipping || !self.begun.is_empty()).then(|| self.end())
     }
 

@@ -179,17 +179,16 @@ impl Checker<'_> {
     }
 
     fn route(&mut self, path: &str, route: &Route) {
-        for (key, patterns) in [("type", &route.r#type), ("account", &route.account)] {
+        let account = route.account.as_deref();
+        for (key, patterns) in [("type", &route.r#type[..]), ("account", account.unwrap_or_default())] {
             for (index, pattern) in patterns.iter().enumerate() {
                 if let Err(wrong) = check_pattern(pattern) {
                     self.report(&format!("{path}.{key}[{index}]"), wrong);
                 }
             }
         }
-        let account = join(path, "account");
-        let given = (self.origin_of)(&account).is_some();
         let text = "is empty and would match nothing; leave it out to match every account";
-        self.require(!(given && route.account.is_empty()), &account, text);
+        self.require(account != Some(&[]), &join(path, "account"), text);
         self.require(!route.r#type.is_empty(), &join(path, "type"), "is empty and would match nothing");
         self.require(!route.to.is_empty(), &join(path, "to"), "names no endpoint");
         for (index, endpoint) in route.to.iter().enumerate() {

@@ -95,8 +95,14 @@ impl From<ConfigError> for Error {
     }
 }
 
+/// The longest word that is compared with others: the comparison takes the product of both lengths.
+const LONGEST: usize = 64;
+
 /// The candidate that was probably meant by `word`, if one is near.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let word = word.to_lowercase();
     let reach = 1 + word.chars().count() / 4;
     candidates

@@ -78,7 +78,7 @@ settings! {
         /// for one word and `#` for any number of words, none included.
         r#type: Vec<String>,
         /// Patterns of the account, of the same form; left out, every account matches.
-        account: Vec<String> = Vec::new(),
+        account: Option<Vec<String>> = None,
         /// The endpoints.
         to: Vec<String>,
     }

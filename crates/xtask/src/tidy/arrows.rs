@@ -59,7 +59,7 @@ fn allowed(name: &str, members: &[&str]) -> Option<Allowed> {
         "busway-state" => (core(), vec!["busway-conformance"]),
         "busway" => ([&LAYERS[..], &ADAPTERS[..]].concat(), vec!["busway-conformance"]),
         "busway-cli" | "busway-examples" => (vec!["busway"], vec![]),
-        "busway-benches" | "busway-integration-tests" => {
+        "busway-benches" | "busway-fuzz" | "busway-integration-tests" => {
             let all: Vec<_> = all_names().filter(|name| members.contains(name)).collect();
             (all.clone(), all)
         }
