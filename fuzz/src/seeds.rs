@@ -54,6 +54,7 @@ pub(crate) fn structured() -> Seeds {
         r#"{"type":"t","data":"\ud800"}"#,
     ]);
     seeds.push(format!("{{\"type\":\"t\",\"data\":{}{}}}", "[".repeat(300), "]".repeat(300)).into_bytes());
+    seeds.push(format!("{{\"type\":\"t\",\"{}\":1}}", "Long".repeat(2_000)).into_bytes());
     // Real events, the shortest ones.
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/github-webhooks.jsonl");
     let real = fs::read(real).unwrap_or_default();
@@ -155,6 +156,11 @@ pub(crate) fn config_files() -> Seeds {
         "[endpoints.\"\\u0000\"]\nkind = 1\n[http]\nlisten = \"0.0.0.0:99999\"\nmax_body = \"1XB\"\n",
         "[bus]\nname = \"shop\"\nname = \"twice\"\nx = 99999999999999999999\ny = 1979-05-27T07:32:00Z\nz = inf\n",
     ]);
+    let deep = "a.".repeat(20_000);
+    seeds.push(format!("{deep}a = 1\n").into_bytes());
+    seeds.push(format!("[{deep}a]\nb = 1\n").into_bytes());
+    seeds.push(format!("a = {}", "[".repeat(20_000)).into_bytes());
+    seeds.push(format!("[flow]\n{} = 1\n", "workers".repeat(2_000)).into_bytes());
     let mut files: Vec<_> = fs::read_dir(config).into_iter().flatten().filter_map(Result::ok).collect();
     files.sort_by_key(std::fs::DirEntry::path);
     seeds.extend(files.iter().filter_map(|file| fs::read(file.path()).ok()));
@@ -162,7 +168,10 @@ pub(crate) fn config_files() -> Seeds {
 }
 
 pub(crate) fn overrides() -> Seeds {
+    let deep = "a.".repeat(20_000);
     texts(&[
+        &format!("{deep}a=1\nBUSWAY__{}A=1", "A__".repeat(20_000)),
+        &format!("a={}\nb={}", "[".repeat(20_000), "{a=".repeat(20_000)),
         "flow.workers=7\nbus.name=\"x\"\nBUSWAY__FLOW__MAX_SHARE=0.5",
         "BUSWAY__ENDPOINTS__A={ kind = \"exec\", command = [\"true\"] }\nroutes=[{ type = [\"a\"], to = [\"a\"] }]",
         "BUSWAY____=1\n=\n.\na.b.c.d=1\nBUSWAY__http__token={ env = \"NONE\" }",

@@ -14,6 +14,9 @@ pub use attributes::check;
 
 use std::fmt;
 
+/// The most characters of an attribute's name that an error repeats.
+const LONGEST_NAME: usize = 60;
+
 /// Why bytes from outside are not a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError {
@@ -32,10 +35,14 @@ impl DecodeError {
         Self { index: None, attribute: None, reason: reason.into() }
     }
 
-    /// A reason with the attribute it concerns.
+    /// A reason with the attribute it concerns; of a long name the beginning.
     #[must_use]
     pub fn attribute(name: &str, reason: impl Into<String>) -> Self {
-        Self { index: None, attribute: Some(name.to_owned()), reason: reason.into() }
+        let shown = match name.char_indices().nth(LONGEST_NAME) {
+            Some((end, _)) => format!("{}…", &name[..end]),
+            None => name.to_owned(),
+        };
+        Self { index: None, attribute: Some(shown), reason: reason.into() }
     }
 
     /// Adds the index in a batch.

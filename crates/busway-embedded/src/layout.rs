@@ -9,7 +9,7 @@
 //! | `busway.sock` | where the holder answers |
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,8 @@ use crate::log::{SEGMENTS, segment_path};
 pub(crate) const PRIVATE: u32 = 0o700;
 
 const VERSION: &str = "VERSION";
+/// More than any version takes, in bytes.
+const LONGEST_VERSION: u64 = 128;
 const PROGRAM: &str = "busway-embedded";
 
 /// Makes the store's directory and those above it where they are missing, durably.
@@ -109,12 +111,14 @@ pub(crate) fn make_directory(disk: &dyn Disk, directory: &Path, mode: u32) -> Re
 /// `Version` where it is another's, `Corrupt` where the file cannot be read.
 pub(crate) fn check_version(path: &Path) -> Result<bool> {
     let file = path.join(VERSION);
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
+    let mut text = String::new();
+    let read = fs::File::open(&file).and_then(|file| file.take(LONGEST_VERSION).read_to_string(&mut text));
+    match read {
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(corrupt(&file, 0, "no text")),
         Err(error) => return Err(io_error("open", &file, error)),
-    };
+    }
     let version = text
         .strip_suffix('\n')
         .and_then(|line| line.split_once(' '))

@@ -18,6 +18,9 @@ pub(crate) const GROUP_HEADER: usize = 32;
 /// What a group begins with.
 pub(crate) const GROUP_MAGIC: [u8; 4] = *b"bwG1";
 
+/// Above every position and sequence number that a log comes to: one that says so is damaged.
+pub(crate) const HIGHEST: u64 = 1 << 62;
+
 const FILE_MAGIC: [u8; 8] = *b"BUSWAYQ\n";
 
 /// What a log file says of itself.
@@ -89,6 +92,9 @@ impl FileHeader {
             oldest: from.u32()?,
         };
         if magic != FILE_MAGIC || from.u32()? != crc32fast::hash(&bytes[..FILE_HEADER - 4]) {
+            return Ok(Err(BadHeader::Damaged));
+        }
+        if header.sequence > HIGHEST || header.next_position > HIGHEST {
             return Ok(Err(BadHeader::Damaged));
         }
         Ok(if version == FORMAT { Ok(header) } else { Err(BadHeader::Newer(version)) })

@@ -205,6 +205,13 @@ impl Replay {
         let Some((last, _)) = self.read.last_key_value() else {
             return Err(corrupt(&self.directory, 0, "the log has no file with a readable header"));
         };
+        if self.oldest > *last {
+            return Err(corrupt(
+                &self.path(self.oldest),
+                0,
+                "the log says that it begins here, and the file is missing",
+            ));
+        }
         for id in self.oldest..=*last {
             let Some(read) = self.read.get(&id) else {
                 return Err(corrupt(&self.path(id), 0, "the file is missing"));

@@ -5,6 +5,7 @@ use busway_core::Queue;
 use super::{Replay, Stop};
 use crate::codec;
 use crate::index::{Arrival, Now, Place};
+use crate::log::frame::HIGHEST;
 use crate::log::record::{MessageRecord, Record, Records, Waiting};
 
 impl Replay {
@@ -54,6 +55,9 @@ impl Replay {
     }
 
     fn message(&mut self, segment: u32, offset: u32, record: &MessageRecord<'_>) -> Result<(), String> {
+        if record.position > HIGHEST {
+            return Err(format!("there is no position {}", record.position));
+        }
         let length = record.body.len() as u32;
         let place = Place { segment, offset: offset + record.body_at as u32, length };
         if let Some(slot) = self.slots.get(&record.position) {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Config;
 use super::mistake::{ConfigError, Mistake, Origin};
 use super::setting::Reader;
 use super::tree::{Content, Node, parse};
+use super::values::ByteSize;
 
 /// The variable that names the file.
 const FILE_VARIABLE: &str = "BUSWAY_CONFIG";
@@ -17,6 +20,12 @@ const PREFIX: &str = "BUSWAY__";
 
 /// The file that is read where none is named and it is there.
 const DEFAULT_FILE: &str = "busway.toml";
+
+/// The largest file: thousands of routes take a tenth of it.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// The most words of a setting's path that a variable or flag may name; none that there is has half as many.
+const DEEPEST: usize = 16;
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]
@@ -92,11 +101,23 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigError> {
 }
 
 fn read_file(path: &Path) -> Result<Node, Vec<Mistake>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = read_text(path, LARGEST_FILE).map_err(|error| {
         let text = format!("cannot be read: {error}");
         vec![Mistake { origin: Origin::Default, path: path.display().to_string(), text }]
     })?;
     parse(&text, path)
+}
+
+/// Reads a file of UTF-8 that has at most so many bytes: what has more is not what it was taken for.
+pub(super) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("it is larger than {}", ByteSize(most))));
+    }
+    String::from_utf8(text).map_err(|error| {
+        io::Error::other(format!("it is not UTF-8, at byte {}", error.utf8_error().valid_up_to()))
+    })
 }
 
 /// Where no transport is configured, there is an embedded one called `local`.
@@ -124,7 +145,7 @@ fn lay_environment(root: &mut Node, options: &LoadOptions, mistakes: &mut Vec<Mi
         };
         match value {
             None => wrong("is not UTF-8"),
-            Some(_) if segments.iter().any(|segment| segment.is_empty()) => {
+            Some(_) if segments.len() > DEEPEST || segments.iter().any(|segment| segment.is_empty()) => {
                 wrong("names no setting; the form is BUSWAY__SECTION__KEY");
             }
             Some(text) => root.overlay_at(&segments, Node::from_text(text, &origin), true),
@@ -140,7 +161,9 @@ fn lay_sets(root: &mut Node, options: &LoadOptions, mistakes: &mut Vec<Mistake>)
         let origin = Origin::Set(key.to_owned());
         let segments: Vec<&str> = key.split('.').collect();
         match value {
-            Some(value) if segments.iter().all(|segment| !segment.is_empty()) => {
+            Some(value)
+                if segments.len() <= DEEPEST && segments.iter().all(|segment| !segment.is_empty()) =>
+            {
                 root.overlay_at(&segments, Node::from_text(value.trim(), &origin), false);
             }
             _ => {

@@ -2,11 +2,16 @@
 //! shown, and how it is documented.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use busway_core::Secret;
 
+use super::layers::read_text;
 use super::mistake::{Mistake, Origin, suggestion};
 use super::tree::{Content, Node, Table};
+
+/// The largest file of a secret.
+const LARGEST_SECRET: u64 = 64 << 10;
 
 /// A value in the form it is shown in.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +161,7 @@ impl<'a> Reader<'a> {
         self.references.insert(path.to_owned(), format!("{{ {key} = {target:?} }}"));
         let found = match key.as_str() {
             "env" => (self.lookup)(target).ok_or_else(|| format!("environment variable {target} is not set")),
-            _ => std::fs::read_to_string(target)
+            _ => read_text(Path::new(target), LARGEST_SECRET)
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
                 .map_err(|error| format!("secret file {target} cannot be read: {error}")),
         };
