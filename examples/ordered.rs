@@ -40,8 +40,7 @@ async fn main() -> Result {
     assert!(diverted > 0, "nothing can be delivered to a paused endpoint");
 
     assert_in_order(&path)?;
-    assert!(bus.shutdown().await, "all in hand was finished");
-    Ok(())
+    Ok(bus.shutdown().await?)
 }
 
 /// Each line is an event; the numbers of one key must rise.

@@ -36,6 +36,5 @@ async fn main() -> Result {
     println!("handled: {item:?}");
     assert_eq!(item, Item { sku: 7, stock: 3 });
 
-    assert!(bus.shutdown().await, "all in hand was finished");
-    Ok(())
+    Ok(bus.shutdown().await?)
 }

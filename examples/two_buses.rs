@@ -43,6 +43,6 @@ async fn main() -> Result {
     assert_eq!(seen, (1..=10).collect::<Vec<u64>>());
 
     // The one that publishes stops first.
-    assert!(shop.shutdown().await && billing.shutdown().await, "all in hand was finished");
-    Ok(())
+    shop.shutdown().await?;
+    Ok(billing.shutdown().await?)
 }

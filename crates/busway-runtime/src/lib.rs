@@ -1,8 +1,8 @@
 //! The actors of a bus: producer, intake, router, subscribers, settler and read-back under a
 //! supervisor, on threads of their own.
 //!
-//! The only crate that names actix. It knows no broker: everything goes through the traits of
-//! `busway-core`.
+//! The only crate that names actix, so the endpoint in front of a user's actor is here too. It knows no
+//! broker: everything goes through the traits of `busway-core`.
 //!
 //! A message's way: the [`Intake`](intake) reads it from `priority` against credit, the
 //! [`Router`](router) finds its destinations and asks each [`Target`](target)'s gate for a place.
@@ -28,6 +28,7 @@ mod figures;
 pub mod fuzz;
 mod gate;
 mod gauge;
+mod handler;
 mod health;
 mod inbox;
 mod intake;
@@ -58,7 +59,10 @@ mod turns;
 mod unread;
 mod workers;
 
+/// The actors that a handler may be one of; this crate alone names it.
+pub use actix;
 pub use faults::Faults;
+pub use handler::{ActorEndpoint, Delivery, HandlerError};
 pub use options::{EndpointSpec, FlowOptions, Order, RestartPolicy, RetrySchedule, RuntimeOptions};
 pub use pace::Rate;
 pub use routes::{RouteSpec, Routes};

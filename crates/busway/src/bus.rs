@@ -1,17 +1,15 @@
 //! The bus as a library's user sees it.
 
-use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use busway_core::{Admin, Delivery, Error, ErrorKind, Message, Name, Result};
-use busway_endpoints::HandlerEndpoint;
+use busway_core::{Admin, Error, ErrorKind, Message, Name, Result};
 use tokio::sync::RwLock;
 
 use crate::builder::BusBuilder;
-use crate::config::{Config, LoadOptions, check_pattern, load};
-use crate::handler::HandlerError;
+use crate::config::{Config, LoadOptions, Policy, check_pattern, load};
+use crate::handler::IntoHandler;
 use crate::holder::{Holder, OpenOptions, Purpose, Subscription};
 use crate::publish::{PublishError, Published, outcome};
 
@@ -53,20 +51,32 @@ impl Bus {
         Self(Arc::new(Inner { config, subscriptions: Mutex::default(), holder: RwLock::new(None) }))
     }
 
+    /// Calls `handler` for each message whose type matches the pattern, with the [`Policy`] of a
+    /// handler; see [`Bus::subscribe_with`].
+    ///
+    /// # Errors
+    /// Those of [`Bus::subscribe_with`].
+    pub fn subscribe<Kind>(&self, name: &str, types: &str, handler: impl IntoHandler<Kind>) -> Result<()> {
+        self.subscribe_with(name, types, handler_policy(), handler)
+    }
+
     /// Calls `handler` for each message whose type matches the pattern. The name is durable: what
     /// is parked for it finds it again after a restart.
     ///
-    /// The handler is an async function of a [`Delivery`]. `Err` means that the message is tried
-    /// again; a panic counts as one.
+    /// The handler is an async function of a [`Delivery`](crate::Delivery), or an actor's recipient of
+    /// one. `Err` means that the message is tried again by `policy`; a panic, an actor that has ended
+    /// and a call that takes longer than the policy's time-out count as one.
     ///
     /// # Errors
     /// `Configuration` for a name or pattern that is none; `Conflict` where the name is taken;
     /// `Closed` after the start.
-    pub fn subscribe<F, Fut>(&self, name: &str, types: &str, handler: F) -> Result<()>
-    where
-        F: Fn(Delivery) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
+    pub fn subscribe_with<Kind>(
+        &self,
+        name: &str,
+        types: &str,
+        policy: Policy,
+        handler: impl IntoHandler<Kind>,
+    ) -> Result<()> {
         let failed = |kind, detail: &str| Error::new("subscribe", kind, detail.to_owned()).at(name);
         Name::new(name)?;
         check_pattern(types).map_err(|why| failed(ErrorKind::Configuration, &why))?;
@@ -81,14 +91,11 @@ impl Bus {
                 failed(ErrorKind::Conflict, "the name is taken").advise("give each subscription its own")
             );
         }
-        let endpoint = HandlerEndpoint::new(move |delivery| {
-            let answer = handler(delivery);
-            async move { answer.await.map_err(HandlerError::into_delivery_error) }
-        });
         subscriptions.push(Subscription {
             name: name.to_owned(),
             types: vec![types.to_owned()],
-            endpoint: Arc::new(endpoint),
+            policy,
+            endpoint: handler.into_endpoint(),
         });
         Ok(())
     }
@@ -134,9 +141,9 @@ impl Bus {
         match self.admin().await {
             Ok(admin) => admin.publish(messages, PUBLISH_DEADLINE).await.into_iter().map(outcome).collect(),
             Err(error) => {
-                let why = error.to_string();
+                let (why, class) = (error.to_string(), error.class());
                 let failed =
-                    |message: Message| Err(PublishError::Failed { id: message.id, why: why.clone() });
+                    |message: Message| Err(PublishError::Failed { id: message.id, why: why.clone(), class });
                 messages.into_iter().map(failed).collect()
             }
         }
@@ -160,10 +167,25 @@ impl Bus {
         self.0.holder.read().await.as_ref().and_then(Holder::http_address)
     }
 
-    /// Stops in order: takes nothing more in and finishes what is in hand, within the grace.
-    /// Whether all was finished; what was not is redelivered at the next start.
-    pub async fn shutdown(&self) -> bool {
-        let Some(holder) = self.0.holder.write().await.take() else { return true };
-        holder.shutdown().await
+    /// Stops in order: takes nothing more in and finishes what is in hand, within the grace. A bus that
+    /// does not run is stopped.
+    ///
+    /// Cancelled, the bus is left draining.
+    ///
+    /// # Errors
+    /// `Timeout` where not all was finished: what was not is redelivered at the next start.
+    pub async fn shutdown(&self) -> Result<()> {
+        let Some(holder) = self.0.holder.write().await.take() else { return Ok(()) };
+        if holder.shutdown().await {
+            return Ok(());
+        }
+        Err(Error::new("stop", ErrorKind::Timeout, "not all that was in hand was finished within the grace")
+            .at(&self.0.config.bus.name)
+            .advise("nothing is lost: it is redelivered at the next start"))
     }
+}
+
+/// A handler has five minutes for a message; else it is treated as any endpoint.
+fn handler_policy() -> Policy {
+    Policy { timeout: Duration::from_secs(300), ..Policy::default() }
 }

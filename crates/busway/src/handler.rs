@@ -1,66 +1,44 @@
-//! What a handler answers when it did not succeed.
+//! What can handle the messages of a subscription.
 
-use std::time::Duration;
+use std::future::Future;
+use std::sync::Arc;
 
-use busway_core::DeliveryError;
+use busway_core::Endpoint;
+use busway_endpoints::HandlerEndpoint;
+use busway_runtime::actix::Recipient;
+use busway_runtime::{ActorEndpoint, Delivery, HandlerError};
 
-/// Why a handler did not succeed. Made from any error by `?`: then the message is tried again by
-/// the schedule, unless the error is a [`DeliveryError`], which says itself what is to be done.
+/// A handler: an async function of a [`Delivery`] that answers `Result<(), HandlerError>`, or the
+/// recipient of an actor whose answer to a [`Delivery`] is one. `Kind` tells the two apart and is always
+/// inferred.
+pub trait IntoHandler<Kind> {
+    /// The endpoint that calls it.
+    fn into_endpoint(self) -> Arc<dyn Endpoint>;
+}
+
+/// The kind of handlers that are async functions.
 #[derive(Debug)]
-pub struct HandlerError(DeliveryError);
+pub enum Function {}
 
-impl HandlerError {
-    /// Try again by the schedule.
-    #[must_use]
-    pub fn retry(why: impl Into<String>) -> Self {
-        Self(DeliveryError::retry("handler", why))
-    }
+/// The kind of handlers that are actors.
+#[derive(Debug)]
+pub enum Actor {}
 
-    /// Try again, but not before this long; the others for this handler wait as well.
-    #[must_use]
-    pub fn retry_after(wait: Duration) -> Self {
-        Self(DeliveryError::retry("handler", "asked to be tried later").after(wait))
-    }
-
-    /// Never try again: the message is dead.
-    #[must_use]
-    pub fn reject(why: impl Into<String>) -> Self {
-        Self(DeliveryError::reject("rejected", why))
+impl<F, Fut> IntoHandler<Function> for F
+where
+    F: Fn(Delivery) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), HandlerError>> + Send + 'static,
+{
+    fn into_endpoint(self) -> Arc<dyn Endpoint> {
+        Arc::new(HandlerEndpoint::new(move |delivery| {
+            let answer = self(delivery.into());
+            async move { answer.await.map_err(HandlerError::into_delivery_error) }
+        }))
     }
 }
 
-impl<E: std::error::Error + 'static> From<E> for HandlerError {
-    fn from(error: E) -> Self {
-        let any: &(dyn std::error::Error + 'static) = &error;
-        match any.downcast_ref::<DeliveryError>() {
-            Some(own) => Self(own.clone()),
-            None => Self::retry(error.to_string()),
-        }
-    }
-}
-
-impl HandlerError {
-    pub(crate) fn into_delivery_error(self) -> DeliveryError {
-        self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use busway_core::endpoint::Verdict;
-
-    use super::*;
-
-    #[test]
-    fn an_error_of_any_kind_means_retry_and_a_decode_error_keeps_its_class() {
-        let other = HandlerError::from(std::io::Error::other("no"));
-        assert_eq!(other.0.verdict, Verdict::Retry);
-        let decode = HandlerError::from(DeliveryError::reject("decode", "not JSON"));
-        assert_eq!((decode.0.verdict, &*decode.0.class), (Verdict::Reject, "decode"));
-        assert_eq!(HandlerError::reject("never").0.verdict, Verdict::Reject);
-        assert_eq!(
-            HandlerError::retry_after(Duration::from_secs(3)).0.retry_after,
-            Some(Duration::from_secs(3))
-        );
+impl IntoHandler<Actor> for Recipient<Delivery> {
+    fn into_endpoint(self) -> Arc<dyn Endpoint> {
+        Arc::new(ActorEndpoint::new(self))
     }
 }

@@ -8,10 +8,10 @@ use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Result, State, Transp
 use busway_embedded::socket;
 use busway_http::HttpServer;
 pub use busway_http::{RenderMetrics, install_recorder};
-use busway_runtime::{EndpointSpec, FlowOptions, RouteSpec, Runtime, RuntimeOptions};
+use busway_runtime::{FlowOptions, RouteSpec, Runtime, RuntimeOptions};
 use serde_json::value::RawValue;
 
-use crate::config::Config;
+use crate::config::{Config, Policy};
 use crate::registry;
 use crate::remote::{AdminVerbs, Asker, RemoteAdmin};
 
@@ -29,6 +29,7 @@ pub enum Purpose {
 pub(crate) struct Subscription {
     pub(crate) name: String,
     pub(crate) types: Vec<String>,
+    pub(crate) policy: Policy,
     pub(crate) endpoint: Arc<dyn Endpoint>,
 }
 
@@ -158,10 +159,7 @@ async fn assemble(
         assembled.endpoints.insert(name.clone(), spec);
     }
     for subscription in &options.subscriptions {
-        let spec = EndpointSpec {
-            max_concurrency: (config.flow.workers / 4).max(1),
-            ..EndpointSpec::new(Arc::clone(&subscription.endpoint))
-        };
+        let spec = registry::handler(config, &subscription.policy, Arc::clone(&subscription.endpoint));
         assembled.endpoints.insert(subscription.name.clone(), spec);
         assembled.routes.push(RouteSpec {
             types: subscription.types.clone(),

@@ -1,21 +1,26 @@
 //! busway: one durable message bus over any broker, as a library.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use busway::{Bus, Delivery, Message};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Serialize, Deserialize)]
+//! # struct Item { sku: u64 }
 //!
+//! # async fn example(item: Item) -> busway::Result<()> {
 //! let bus = Bus::builder("shop").embedded("var/shop").build()?;
-//! bus.subscribe("inventory", "item.*", |delivery: Delivery| async move {
-//!     let item: serde_json::Value = delivery.json()?; // cannot be decoded: dead, error:decode
-//!     println!("{item}");
-//!     Ok(()) // Err: tried again by the endpoint's schedule
+//! bus.subscribe("inventory", "item.*", |d: Delivery| async move {
+//!     let item: Item = d.json()?; // cannot be decoded: dead, error:decode
+//! #   let _ = item;
+//!     Ok(()) // Err: retried by the endpoint's schedule
 //! })?;
 //! bus.start().await?; // queues declared, actors up
-//! let item = serde_json::json!({ "sku": 7 });
 //! bus.publish(Message::json("item.updated", &item)?.account("acme")).await?;
-//! bus.shutdown().await; // drains within the grace
-//! # Ok(()) }
+//! bus.shutdown().await // drains within the grace
+//! # }
 //! ```
+//!
+//! A function that returns another kind of `Result`, such as that of `anyhow` or of a boxed error, ends
+//! with `Ok(bus.shutdown().await?)`. In a handler `?` takes any error.
 //!
 //! | module | holds |
 //! |---|---|
@@ -40,6 +45,9 @@ pub use builder::BusBuilder;
 pub use bus::Bus;
 /// The vocabulary: messages, errors, and the traits at the boundaries.
 pub use busway_core as core;
-pub use busway_core::{Admin, Delivery, DeliveryError, Error, ErrorKind, Message, Result};
-pub use handler::HandlerError;
+pub use busway_core::{Admin, DeliveryError, Error, ErrorKind, Message, Result};
+/// The actors that a handler may be one of.
+pub use busway_runtime::actix;
+pub use busway_runtime::{Delivery, HandlerError};
+pub use handler::IntoHandler;
 pub use publish::{PublishError, Published};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use busway_core::admin::{PublishOutcome, PublishResult};
+use busway_core::{Error, ErrorClass, ErrorKind};
 
 /// The message is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum PublishError {
         id: String,
         /// Why.
         why: String,
+        /// What to do about it.
+        class: ErrorClass,
     },
     /// No confirm came: it may or may not be durable. Publish it again with the same id.
     Unknown {
@@ -34,7 +37,7 @@ pub enum PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { id, why } => write!(f, "message {id} was not published: {why}"),
+            Self::Failed { id, why, .. } => write!(f, "message {id} was not published: {why}"),
             Self::Unknown { id, why } => {
                 write!(
                     f,
@@ -47,13 +50,35 @@ impl fmt::Display for PublishError {
 
 impl std::error::Error for PublishError {}
 
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        let text = error.to_string();
+        match error {
+            PublishError::Failed { class, .. } => {
+                let kind = match class {
+                    ErrorClass::Reject => ErrorKind::Malformed,
+                    _ => ErrorKind::Unavailable,
+                };
+                Self::new("publish", kind, text).class_of(class)
+            }
+            PublishError::Unknown { .. } => {
+                Self::new("publish", ErrorKind::Timeout, text).class_of(ErrorClass::Unknown)
+            }
+        }
+    }
+}
+
 /// The library's form of one result.
 pub(crate) fn outcome(result: PublishResult) -> Result<Published, PublishError> {
-    let PublishResult { id, outcome, error, .. } = result;
+    let PublishResult { id, outcome, error, class } = result;
     let why = error.unwrap_or_default();
+    let named = |known: &ErrorClass| class.as_deref() == Some(known.as_str());
     match outcome {
         PublishOutcome::Stored => Ok(Published { id }),
-        PublishOutcome::Failed => Err(PublishError::Failed { id, why }),
+        PublishOutcome::Failed => {
+            let class = ErrorClass::ALL.into_iter().find(named).unwrap_or(ErrorClass::Retry);
+            Err(PublishError::Failed { id, why, class })
+        }
         PublishOutcome::Unknown => Err(PublishError::Unknown { id, why }),
     }
 }

@@ -81,11 +81,25 @@ pub async fn endpoint(
     } else {
         make(name, settings, transport, declare).await?
     };
-    let policy = &settings.policy;
-    let calls = config.max_concurrency(settings);
+    let spec = handler(config, &settings.policy, made);
     Ok(EndpointSpec {
         // A batching endpoint gains nothing from many calls side by side.
-        max_concurrency: if batch > 1 { calls.min(2) } else { calls },
+        max_concurrency: if batch > 1 { spec.max_concurrency.min(2) } else { spec.max_concurrency },
+        // The endpoint keeps its own time-out; this one is for an endpoint that does not.
+        deadline: settings.policy.timeout * 2 + Duration::from_secs(10),
+        queue: match &settings.target {
+            Target::Queue(target) => Some(Queue::parse(&target.queue)?),
+            _ => None,
+        },
+        ..spec
+    })
+}
+
+/// A handler of this process under its policy; the time-out is kept for it.
+#[must_use]
+pub fn handler(config: &Config, policy: &config::Policy, endpoint: Arc<dyn Endpoint>) -> EndpointSpec {
+    EndpointSpec {
+        max_concurrency: config.max_concurrency(policy),
         rate: policy.rate.map(|rate| Rate { count: rate.count, per: rate.per }),
         retry: RetrySchedule {
             attempts: policy.retry.attempts,
@@ -97,14 +111,9 @@ pub async fn endpoint(
             config::Order::PartitionKey => Order::PartitionKey,
             config::Order::Account => Order::Account,
         },
-        // The endpoint keeps its own time-out; this one is for an endpoint that does not.
-        deadline: policy.timeout * 2 + Duration::from_secs(10),
-        queue: match &settings.target {
-            Target::Queue(target) => Some(Queue::parse(&target.queue)?),
-            _ => None,
-        },
-        ..EndpointSpec::new(made)
-    })
+        deadline: policy.timeout,
+        ..EndpointSpec::new(endpoint)
+    }
 }
 
 /// The routes as the runtime takes them.

@@ -124,11 +124,11 @@ impl Config {
         if mistakes.is_empty() { Ok(()) } else { Err(ConfigError { mistakes }) }
     }
 
-    /// The most deliveries at once to an endpoint: its `concurrency.max`, else a quarter of
+    /// The most deliveries at once to an endpoint of this policy: its `concurrency.max`, else a quarter of
     /// `flow.workers`, never below its `concurrency.min`.
     #[must_use]
-    pub fn max_concurrency(&self, endpoint: &Endpoint) -> usize {
-        let Concurrency { min, max } = endpoint.policy.concurrency;
+    pub fn max_concurrency(&self, policy: &Policy) -> usize {
+        let Concurrency { min, max } = policy.concurrency;
         max.unwrap_or(self.flow.workers / 4).max(min).max(1)
     }
 

@@ -416,10 +416,10 @@ fn a_configuration_made_in_code_is_validated() {
 #[test]
 fn an_endpoint_may_run_a_quarter_of_the_workers_unless_told() {
     let config = Case::new(EXAMPLE).loaded().config;
-    assert_eq!(config.max_concurrency(&config.endpoints["inventory"]), 16);
-    assert_eq!(config.max_concurrency(&config.endpoints["audit"]), 16);
+    assert_eq!(config.max_concurrency(&config.endpoints["inventory"].policy), 16);
+    assert_eq!(config.max_concurrency(&config.endpoints["audit"].policy), 16);
     let few = Case::new(EXAMPLE).set("flow.workers=2").loaded().config;
-    assert_eq!(few.max_concurrency(&few.endpoints["audit"]), 1);
+    assert_eq!(few.max_concurrency(&few.endpoints["audit"].policy), 1);
 }
 
 #[test]

@@ -41,7 +41,7 @@ async fn the_example_of_the_documentation_works() {
     })
     .await;
     assert_eq!(admin.dead_list(Filter::default(), 9).await.unwrap()[0].reason, "error:decode");
-    assert!(bus.shutdown().await);
+    bus.shutdown().await.unwrap();
     assert!(bus.publish(Message::new("x", "")).await.is_err(), "a stopped bus takes nothing");
 }
 
@@ -79,7 +79,7 @@ async fn a_handler_that_panics_fifty_times_loses_nothing() {
     let admin = bus.admin().await.unwrap();
     assert!(admin.readiness().await.ready);
     assert!(admin.dead_list(Filter::default(), 9).await.unwrap().is_empty());
-    assert!(bus.shutdown().await);
+    bus.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -108,5 +108,5 @@ async fn reject_and_retry_after_are_heeded() {
     bus.publish(Message::new("never", "")).await.unwrap();
     until("dead", || async { admin.dead_list(Filter::default(), 9).await.unwrap().len() == 1 }).await;
     assert_eq!(admin.dead_list(Filter::default(), 9).await.unwrap()[0].reason, "error:rejected");
-    bus.shutdown().await;
+    bus.shutdown().await.unwrap();
 }

@@ -29,13 +29,13 @@ async fn what_is_parked_for_a_name_finds_it_again_after_a_restart() {
     bus.start().await.unwrap();
     bus.publish(Message::new("x", "")).await.unwrap();
     until("tried", || async { tried.load(Ordering::SeqCst) >= 1 }).await;
-    assert!(bus.shutdown().await);
+    bus.shutdown().await.unwrap();
 
     let bus = Bus::builder("shop").embedded(dir.path()).build().unwrap();
     counting(&bus, &handled, true);
     bus.start().await.unwrap();
     until("handled", || async { handled.load(Ordering::SeqCst) == 1 }).await;
-    assert!(bus.shutdown().await);
+    bus.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn dropping_the_last_bus_frees_the_store_and_loses_nothing() {
     };
     until("the store is free", free).await;
     until("all handled", || async { handled.load(Ordering::SeqCst) >= 20 }).await;
-    assert!(bus.shutdown().await);
+    bus.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -84,5 +84,5 @@ async fn mistakes_are_typed_errors() {
     assert_eq!(bus.subscribe("b", "#", ok).unwrap_err().kind(), ErrorKind::Closed);
     let second = Bus::builder("shop").embedded(dir.path()).build().unwrap();
     assert_eq!(second.start().await.unwrap_err().kind(), ErrorKind::Held);
-    bus.shutdown().await;
+    bus.shutdown().await.unwrap();
 }

@@ -19,7 +19,7 @@ const TEST_AIDS: [&str; 2] = ["busway-conformance", "busway-embedded"];
 const CONFINED: [(&str, &[&str]); 5] = [
     ("actix", &["busway-runtime", "busway-examples"]),
     ("actix-rt", &["busway-runtime", "busway-examples"]),
-    ("actix-web", &["busway-http"]),
+    ("actix-web", &["busway-http", "busway-examples"]),
     ("actix-ws", &["busway-http"]),
     ("actix-http", &["busway-http"]),
 ];
