@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 /// What an example's `main` returns.
-pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// Waits until `check` says so, for at most 30 seconds.
 ///
