@@ -1,11 +1,13 @@
 //! How a bus is made in code.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use busway_core::{Error, ErrorKind, Result};
 
 use crate::bus::Bus;
 use crate::config::{Config, Endpoint, Http, Route, Transport};
+use crate::testing::Bench;
 
 /// Makes a [`Bus`]; begun by [`Bus::builder`].
 #[derive(Clone, Debug)]
@@ -65,9 +67,13 @@ impl BusBuilder {
     /// # Errors
     /// `Configuration`, with all mistakes.
     pub fn build(self) -> Result<Bus> {
+        self.build_on(None)
+    }
+
+    pub(crate) fn build_on(self, bench: Option<Arc<Bench>>) -> Result<Bus> {
         self.config
             .validate()
             .map_err(|mistakes| Error::new("build", ErrorKind::Configuration, mistakes.to_string()))?;
-        Ok(Bus::new(self.config))
+        Ok(Bus::new(self.config, bench))
     }
 }

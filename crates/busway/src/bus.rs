@@ -12,6 +12,7 @@ use crate::config::{Config, LoadOptions, Policy, check_pattern, load};
 use crate::handler::IntoHandler;
 use crate::holder::{Holder, OpenOptions, Purpose, Subscription};
 use crate::publish::{PublishError, Published, outcome};
+use crate::testing::Bench;
 
 const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -26,6 +27,7 @@ pub struct Bus(Arc<Inner>);
 struct Inner {
     config: Config,
     subscriptions: Mutex<Vec<Subscription>>,
+    bench: Option<Arc<Bench>>,
     holder: RwLock<Option<Holder>>,
 }
 
@@ -44,11 +46,12 @@ impl Bus {
         let options = LoadOptions::from_process(Some(path.as_ref().to_owned()), Vec::new());
         let loaded = load(&options)
             .map_err(|mistakes| Error::new("load", ErrorKind::Configuration, mistakes.to_string()))?;
-        Ok(Self::new(loaded.config))
+        Ok(Self::new(loaded.config, None))
     }
 
-    pub(crate) fn new(config: Config) -> Self {
-        Self(Arc::new(Inner { config, subscriptions: Mutex::default(), holder: RwLock::new(None) }))
+    pub(crate) fn new(config: Config, bench: Option<Arc<Bench>>) -> Self {
+        let holder = RwLock::new(None);
+        Self(Arc::new(Inner { config, subscriptions: Mutex::default(), bench, holder }))
     }
 
     /// Calls `handler` for each message whose type matches the pattern, with the [`Policy`] of a
@@ -117,7 +120,8 @@ impl Bus {
                 .name));
         }
         let subscriptions = self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let options = OpenOptions { subscriptions, ..OpenOptions::default() };
+        let bench = self.0.bench.clone();
+        let options = OpenOptions { subscriptions, bench, ..OpenOptions::default() };
         *holder = Some(Holder::open(&self.0.config, Purpose::Deliver, options).await?);
         Ok(())
     }
@@ -160,6 +164,12 @@ impl Bus {
                 .at(&self.0.config.bus.name)
                 .advise("call start first")
         })
+    }
+
+    /// The bus's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.config.bus.name
     }
 
     /// Where the HTTP interface listens, if there is one.

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::config::{Config, Policy};
 use crate::registry;
 use crate::remote::{AdminVerbs, Asker, RemoteAdmin};
+use crate::testing::Bench;
 
 /// What a bus is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) struct Subscription {
 #[derive(Default)]
 pub struct OpenOptions {
     pub(crate) subscriptions: Vec<Subscription>,
+    /// In place of what the configuration names, in tests.
+    pub(crate) bench: Option<Arc<Bench>>,
     /// Gives the process's own metrics to `/metrics`.
     pub metrics: Option<RenderMetrics>,
 }
@@ -59,15 +62,18 @@ impl Holder {
     /// # Errors
     /// `Held` where another process holds the store; `Configuration`; those of files and addresses.
     pub async fn open(config: &Config, purpose: Purpose, options: OpenOptions) -> Result<Self> {
-        let transport = registry::transport(config)?;
-        let state = busway_state::open_url(&config.bus.state).await?;
+        let (transport, state) = match &options.bench {
+            Some(bench) => (bench.transport(&config.bus.transport), bench.state()),
+            None => (registry::transport(config)?, busway_state::open_url(&config.bus.state).await?),
+        };
         let assembled = assemble(config, purpose, &options, &transport, state).await?;
         let runtime = Arc::new(match purpose {
             Purpose::Deliver => Runtime::start(assembled).await?,
             Purpose::Look => Runtime::start_idle(assembled).await?,
         });
         let admin: Arc<dyn Admin> = Arc::clone(&runtime) as Arc<dyn Admin>;
-        let socket = match registry::embedded_path(config) {
+        let path = registry::embedded_path(config).filter(|_| options.bench.is_none());
+        let socket = match path {
             None => None,
             Some(path) => {
                 let verbs = Arc::new(Served(AdminVerbs::new(Arc::clone(&admin))));
@@ -166,6 +172,9 @@ async fn assemble(
             accounts: Vec::new(),
             to: vec![subscription.name.clone()],
         });
+    }
+    if let Some(bench) = &options.bench {
+        assembled.endpoints.iter_mut().for_each(|(name, spec)| bench.observe(name, spec));
     }
     assembled.flow = FlowOptions {
         workers: config.flow.workers,

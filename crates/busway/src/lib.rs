@@ -26,6 +26,7 @@
 //! |---|---|
 //! | [`config`] | the configuration: typed, layered, checked as a whole |
 //! | [`registry`] | which kinds of transports and endpoints there are |
+//! | [`testing`] | a bus in memory, with time of its own, for the tests of a program that has one |
 //! | [`remote`] | the verbs of a bus that another process holds |
 //! | [`holder`] | a bus held by this process: its store, socket and HTTP interface |
 #![forbid(unsafe_code)]
@@ -40,6 +41,7 @@ mod lazy;
 mod publish;
 pub mod registry;
 pub mod remote;
+pub mod testing;
 
 pub use builder::BusBuilder;
 pub use bus::Bus;

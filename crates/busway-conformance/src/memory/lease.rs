@@ -7,7 +7,7 @@ use busway_core::error::{Error, ErrorKind, Result};
 use busway_core::{AbandonSink, Queue};
 
 use super::line::Entry;
-use super::storage::{Shared, State, after, due_after};
+use super::storage::{Shared, State, after};
 
 /// How long an abandoned message rests, so that what cannot be handled does not spin.
 const BACK_OFF: Duration = Duration::from_millis(20);
@@ -107,8 +107,9 @@ impl State {
 
     fn give_back(&mut self, token: u64, back_off: Option<Duration>) {
         let Ok(lease) = self.end_lease(token) else { return };
+        let due = back_off.map(|rest| self.due_after(rest));
         if let Some(line) = self.lines.get_mut(&lease.queue) {
-            line.give_back(lease.position, back_off.map(due_after));
+            line.give_back(lease.position, due);
         }
     }
 }

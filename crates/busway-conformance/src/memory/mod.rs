@@ -3,7 +3,8 @@
 //!
 //! What is stored lives in a [`MemoryStorage`] and outlives the transports opened on it, as a
 //! broker outlives its connections: a test restarts by closing (or dropping) one transport and
-//! opening the next on the same storage.
+//! opening the next on the same storage. Its time can be put forward, so that an hour's delay is over
+//! at once.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {

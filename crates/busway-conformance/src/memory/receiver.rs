@@ -11,7 +11,7 @@ use busway_core::{AbandonSink, Leased, Outcome, Queue, Receipt, Receiver};
 
 use super::lease::{Abandoned, Holder};
 use super::select::{Room, Rota};
-use super::storage::State;
+use super::storage::{State, handed_out};
 use super::transport::Connection;
 use crate::sync::lock;
 
@@ -95,10 +95,11 @@ impl MemoryReceiver {
     }
 
     fn lease(&self, state: &mut State, position: u64) -> Option<Leased> {
+        let skew = state.skew;
         let (token, entry) = state.lease(&self.queue, position, self.holder)?;
         let counts = self.connection.shared.capabilities.delivery_count.available();
         Some(Leased {
-            message: entry.message.clone(),
+            message: handed_out(entry.message.clone(), skew),
             receipt: Receipt::new(token, Arc::clone(&self.sink)),
             deliveries: counts.then_some(entry.deliveries),
             position: Some(entry.place(position)),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use busway_core::clock::now_ms;
 use busway_core::error::Result;
 use busway_core::{Publication, Sender};
 
@@ -24,11 +23,12 @@ impl Sender for MemorySender {
             return refused;
         }
         let mut state = shared.state();
-        let now = now_ms();
+        let now = state.now();
         let mut store = |publication: Publication| {
             self.connection.check("publish")?;
             limits::check(&publication, &shared.capabilities)?;
             let Publication { queue, message, group } = publication;
+            let message = state.stored(message);
             state.line("publish", &queue)?.push(message, group, now);
             Ok(())
         };

@@ -1,12 +1,11 @@
 //! What becomes of a message when it is settled.
 
-use busway_core::clock::now_ms;
 use busway_core::error::{Error, ErrorKind, Result};
 use busway_core::transport::{mark_dead, mark_waiting};
 use busway_core::{Outcome, Queue};
 
 use super::lease::Lease;
-use super::storage::{State, due_after};
+use super::storage::State;
 
 impl State {
     /// Settles the message held under `token`. `transport` is the name that a dead letter's origin
@@ -23,21 +22,24 @@ impl State {
             .advise("declare it"));
         }
         let Lease { queue, position, .. } = self.end_lease(token)?;
+        let now = self.now();
+        let due = match &outcome {
+            Outcome::Retry { after, .. } | Outcome::Park { after, .. } => self.due_after(*after),
+            _ => now,
+        };
         let line = self.line("settle", &queue)?;
         match outcome {
             Outcome::Ack => {
                 line.remove(position);
             }
             Outcome::Release => line.put_back(position, None),
-            Outcome::Retry { after, reason } => {
-                let due = due_after(after);
+            Outcome::Retry { reason, .. } => {
                 if let Some(message) = line.message_mut(position) {
                     mark_waiting(message, reason, true, due);
                 }
                 line.put_back(position, Some(due));
             }
-            Outcome::Park { after, reason } => {
-                let due = due_after(after);
+            Outcome::Park { reason, .. } => {
                 if let Some(message) = line.message_mut(position) {
                     mark_waiting(message, reason, false, due);
                 }
@@ -46,7 +48,6 @@ impl State {
             Outcome::Dead { reason, attempts } => {
                 if let Some(entry) = line.remove(position) {
                     let mut message = entry.message;
-                    let now = now_ms();
                     mark_dead(&mut message, reason, attempts, &format!("{transport}/{queue}"), now);
                     self.line("settle", &Queue::Dead)?.push(message, None, now);
                 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use busway_core::clock::{Millis, now_ms};
 use busway_core::error::{Error, ErrorKind, Result};
-use busway_core::{Capabilities, Queue};
+use busway_core::{Capabilities, Message, Queue};
 use tokio::sync::Notify;
 
 use super::lease::Lease;
@@ -31,6 +31,46 @@ impl MemoryStorage {
     pub fn with_capabilities(capabilities: Capabilities) -> Self {
         Self(Arc::new(Shared { capabilities, changed: Notify::new(), state: Mutex::default() }))
     }
+
+    /// The storage's time: the wall clock's, and what it was put forward. What is due, and what has
+    /// expired, is so by this time; its users go by the wall clock and notice nothing.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.0.state().now()
+    }
+
+    /// Puts its time forward: what has come due by then can be handed out.
+    pub fn put_forward(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let mut state = self.0.state();
+        state.skew = state.skew.saturating_add(by);
+        drop(state);
+        self.0.changed.notify_waiters();
+    }
+
+    /// When the next of the messages that wait is due, by [`MemoryStorage::now`].
+    #[must_use]
+    pub fn next_due(&self) -> Option<Millis> {
+        self.0.state().lines.values().filter_map(Line::next_due).min()
+    }
+
+    /// Waits until nothing is in hand and nothing of these queues can be handed out.
+    ///
+    /// Cancelling it changes nothing.
+    pub async fn quiet(&self, queues: &[Queue]) {
+        loop {
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.0.state();
+                let ready = |queue| state.lines.get(queue).is_some_and(|line| line.ready().next().is_some());
+                if state.leases.is_empty() && !queues.iter().any(ready) {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
 }
 
 impl Default for MemoryStorage {
@@ -54,6 +94,8 @@ pub(super) struct State {
     pub(super) ends: BTreeSet<(Instant, u64)>,
     /// How many messages each receiver has in hand.
     pub(super) held: HashMap<u64, usize>,
+    /// How far the storage's time is before the wall clock.
+    pub(super) skew: Millis,
     last: u64,
 }
 
@@ -81,16 +123,37 @@ impl State {
         })
     }
 
+    /// The storage's time.
+    pub(super) fn now(&self) -> Millis {
+        now_ms().saturating_add(self.skew)
+    }
+
+    /// The moment this long from now, rounded up: a delay is never shortened.
+    pub(super) fn due_after(&self, span: Duration) -> Millis {
+        let millis = u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.now().saturating_add(millis).saturating_add(u64::from(!span.is_zero()))
+    }
+
+    /// A message as it is stored: its moments by the storage's time.
+    pub(super) fn stored(&self, mut message: Message) -> Message {
+        let later = |at: Millis| at.saturating_add(self.skew);
+        message.deliver_at = message.deliver_at.map(later);
+        message.expires_at = message.expires_at.map(later);
+        message
+    }
+
     /// When time alone will change something in this queue.
     pub(super) fn next_event(&self, queue: &Queue) -> Option<Instant> {
-        let due = self.lines.get(queue).and_then(Line::next_due).map(instant_of);
+        let due = self.lines.get(queue).and_then(Line::next_due);
+        let due =
+            due.map(|due| after(Duration::from_millis(due.saturating_sub(self.now()).saturating_add(1))));
         let end = self.ends.first().map(|(end, _)| *end);
         due.into_iter().chain(end).min()
     }
 
     fn sweep(&mut self) -> bool {
         let ended = self.end_leases(Instant::now());
-        let now = now_ms();
+        let now = self.now();
         for line in self.lines.values_mut() {
             line.sweep(now);
         }
@@ -104,12 +167,10 @@ pub(super) fn after(span: Duration) -> Instant {
     Instant::now() + span.min(FAR)
 }
 
-/// The wall-clock moment this long from now, rounded up: a delay is never shortened.
-pub(super) fn due_after(span: Duration) -> Millis {
-    let millis = u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-    now_ms().saturating_add(millis).saturating_add(u64::from(!span.is_zero()))
-}
-
-fn instant_of(due: Millis) -> Instant {
-    after(Duration::from_millis(due.saturating_sub(now_ms()).saturating_add(1)))
+/// A stored message as it is handed out: its moments by the wall clock.
+pub(super) fn handed_out(mut message: Message, skew: Millis) -> Message {
+    let sooner = |at: Millis| at.saturating_sub(skew);
+    message.deliver_at = message.deliver_at.map(sooner);
+    message.expires_at = message.expires_at.map(sooner);
+    message
 }

@@ -6,3 +6,4 @@ mod contract;
 mod handlers;
 mod life;
 mod programs;
+mod testing;

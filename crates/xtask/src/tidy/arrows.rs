@@ -57,7 +57,8 @@ fn allowed(name: &str, members: &[&str]) -> Option<Allowed> {
             (core(), TEST_AIDS.to_vec())
         }
         "busway-state" => (core(), vec!["busway-conformance"]),
-        "busway" => ([&LAYERS[..], &ADAPTERS[..]].concat(), vec!["busway-conformance"]),
+        // Whose transport in memory is what its users test with.
+        "busway" => ([&LAYERS[..], &ADAPTERS[..], &["busway-conformance"]].concat(), vec![]),
         "busway-cli" | "busway-examples" => (vec!["busway"], vec![]),
         "busway-benches" | "busway-fuzz" | "busway-integration-tests" => {
             let all: Vec<_> = all_names().filter(|name| members.contains(name)).collect();
