@@ -1,14 +1,25 @@
 //! What may stand on the command line.
 
+mod common;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
-use busway::config::parse_duration;
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
 
-/// One durable message bus over any broker.
+pub(crate) use self::common::{After, Common, Group, colour_asked};
+
+/// One durable message bus over any broker
+///
+/// Producers hand in messages; busway keeps them on disk, delivers each to every endpoint that its
+/// routes name, and settles it only then. What cannot go on now waits in the queue delayed; what can
+/// never be delivered is kept in the queue dead with its reason.
+///
+/// While a run holds the store, every other verb asks it; without one, the verb opens the store
+/// itself. Both ways answer the same. Answers are on standard output, logs and progress on standard
+/// error; --json follows the verb and gives one JSON document, or JSON lines where the verb streams.
 #[derive(Debug, Parser)]
-#[command(name = "busway", version, about, disable_help_subcommand = true)]
+#[command(name = "busway", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) before: Common,
@@ -16,82 +27,88 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// Options that may stand before or after the verb.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct Common {
-    /// The configuration file [default: the one BUSWAY_CONFIG names, else ./busway.toml]
-    #[arg(short = 'c', long = "config", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Sets one setting over the file and the environment; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// How long to wait for a broker, or for the process that holds the bus [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as
-    /// info,busway=debug [default: the one BUSWAY_LOG names, else info for run and warn elsewhere]
-    #[arg(long, value_name = "LEVEL")]
-    pub(crate) log: Option<String>,
-}
-
-impl Common {
-    /// The options that hold: those after the verb over those before it.
-    pub(crate) fn over(self, before: Self) -> Self {
-        Self {
-            config: self.config.or(before.config),
-            set: [before.set, self.set].concat(),
-            timeout: self.timeout.or(before.timeout),
-            log: self.log.or(before.log),
-        }
-    }
-
-    /// The time-out.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(Duration::from_secs(10))
-    }
-}
-
-/// Options that follow the verb.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct After {
-    #[command(flatten)]
-    pub(crate) common: Common,
-    /// Answers in JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Does the main job on the embedded transport with real data, and shows what happened
+    ///
+    /// Starts a bus in a temporary directory and an HTTP endpoint on loopback that has too much to do
+    /// part of the time, publishes real webhook payloads of which one account sends most, and waits
+    /// until each is delivered. It needs no configuration, reads none, and leaves nothing behind.
     Demo(Demo),
     /// Runs the bus: drains on SIGTERM, reloads on SIGHUP
+    ///
+    /// Holds the store, serves its socket and the HTTP interface, and delivers until it is told to
+    /// stop. On SIGTERM or SIGINT it takes nothing more, finishes what is in hand within
+    /// flow.shutdown_grace, and ends. On SIGHUP it reads the configuration anew. It tells systemd when
+    /// it is ready. With --once it takes what is ready, delivers it and exits, for a crontab.
     Run(Run),
     /// Publishes messages; they are durable when it returns
+    ///
+    /// Publishes one message of the type and data given, or many as JSON lines: an event in structured
+    /// form on each, of which specversion, id and source may be left out. A line that fails is named
+    /// and the others go on. What is unknown may or may not be stored: publish it again with its id.
+    /// A progress bar is on standard error where that is a terminal and --jsonl names a file.
     Publish(Publish),
     /// Shows the queues, accounts and endpoints with their figures
+    ///
+    /// For each queue how many messages are ready, in flight and delayed, the age of the oldest, and
+    /// what comes in and goes out a second. With --watch it looks again every second until it is
+    /// interrupted: drawn in place on a terminal, one after the other elsewhere.
     Queues(Queues),
     /// Looks at messages of a queue without taking them
+    ///
+    /// Shows the oldest messages of a queue, how each stands (ready, in flight, delayed), when it is due
+    /// and why it waits. Nothing is taken, and no attempt is counted.
     Peek(Peek),
     /// Dead letters: what could not be delivered, and why
-    #[command(subcommand)]
-    Dead(Dead),
+    ///
+    /// A message is dead when it has no route, is past its expirytime, cannot be decoded, or failed at
+    /// an endpoint for good. It is kept with its reason until it is replayed or deleted.
+    Dead(Group<Dead>),
     /// Endpoints: where messages are delivered to
-    #[command(subcommand)]
-    Endpoints(Endpoints),
+    ///
+    /// Lists the endpoints with their state and figures, pauses and resumes one, or checks whether one
+    /// can be used.
+    Endpoints(Group<Endpoints>),
     /// Accounts: the tenants that share the bus
-    #[command(subcommand)]
-    Accounts(Accounts),
+    ///
+    /// Lists the accounts with their share of recent volume, pauses and resumes one, or sets its weight.
+    /// Messages without an account count as the account -.
+    Accounts(Group<Accounts>),
     /// The configuration
-    #[command(subcommand)]
-    Config(Config),
+    ///
+    /// Layers, each over the one before: built-in defaults, the file, environment variables of the
+    /// form BUSWAY__SECTION__KEY, --set. None of these verbs connects to anything.
+    Config(Group<Config>),
+    /// Prints completions for a shell
+    ///
+    /// Prints a script by which the shell completes verbs, options and their values. Where it belongs
+    /// depends on the shell: see the examples.
+    Completions(Completions),
+    /// Prints the manual, or writes a page for each verb
+    ///
+    /// Without a directory it prints the page of busway itself, as a reader of manual pages takes it.
+    /// With one it writes a page for each verb there, such as busway-dead-list.1.
+    Man(Man),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
     #[command(flatten)]
     pub(crate) after: After,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// The directory to write to; made where it is not there
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -102,7 +119,7 @@ pub(crate) struct Run {
     /// Deliveries at once [default: flow.workers]
     #[arg(long, value_name = "N", requires = "once", value_parser = at_least_one)]
     pub(crate) workers: Option<usize>,
-    /// The most messages to take
+    /// The most messages to take [default: all that are ready]
     #[arg(long, value_name = "N", requires = "once")]
     pub(crate) limit: Option<u64>,
     #[command(flatten)]
@@ -120,7 +137,7 @@ pub(crate) struct Publish {
     /// Messages as JSON lines, each an event in structured form; - reads standard input
     #[arg(long, value_name = "FILE|-")]
     pub(crate) jsonl: Option<PathBuf>,
-    /// The most messages a second
+    /// The most messages a second [default: as fast as they are stored]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) rate: Option<f64>,
     #[command(flatten)]
@@ -136,7 +153,7 @@ pub(crate) struct One {
     /// The payload's media type [default: application/json]
     #[arg(long, value_name = "TYPE", conflicts_with = "jsonl")]
     pub(crate) content_type: Option<String>,
-    /// The tenant it is counted for
+    /// The tenant it is counted for [default: none, counted as -]
     #[arg(long, conflicts_with = "jsonl")]
     pub(crate) account: Option<String>,
     /// Its id [default: a new one]
@@ -182,12 +199,21 @@ pub(crate) struct Peek {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
     /// Lists dead letters, oldest first
+    ///
+    /// Lists those that have all of what the selectors ask for; without a selector, all.
     List(DeadList),
     /// Shows one with its data
+    ///
+    /// Shows one dead letter with its reason and the whole message.
     Show(DeadShow),
     /// Publishes them again, each to the endpoint it died for
+    ///
+    /// A selector is required. Each is published again with its attempts at 0, to the endpoint that it
+    /// died for, and leaves the queue dead once the copy is durable. It prints how many left it.
     Replay(DeadSelected),
     /// Deletes them
+    ///
+    /// A selector is required. What is deleted is gone for good. It prints how many there were.
     Delete(DeadSelected),
 }
 
@@ -243,24 +269,43 @@ pub(crate) struct Selectors {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Endpoints {
     /// Lists them and how they stand
+    ///
+    /// Lists kind, state (open, or why nothing is delivered now), calls under way and their limit, what
+    /// waits, and what was delivered, failed and was diverted since the start.
     List(Plain),
     /// Delivers nothing to it until it is resumed; survives restarts
+    ///
+    /// What is meant for it waits in the queue delayed and is delivered once it is resumed.
     Pause(Named),
     /// Delivers to it again
+    ///
+    /// What has waited is delivered as there is room, beside what is new.
     Resume(Named),
     /// Checks that it can be used, without delivering anything
+    ///
+    /// Connects to an HTTP endpoint, opens a file, looks for a program; no message is sent.
     Test(Named),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Accounts {
     /// Lists them: share, diverted, waiting since
+    ///
+    /// Lists each account's share of the volume within flow.window, whether it is over its limit, what of
+    /// it waits and since when, and its weight.
     List(Plain),
     /// Delivers nothing of it until it is resumed; survives restarts
+    ///
+    /// Its messages wait in the queue delayed; those of other accounts go on.
     Pause(Named),
     /// Delivers its messages again
+    ///
+    /// What has waited is delivered as its turn comes.
     Resume(Named),
     /// Sets how many messages in a row it gets when accounts take turns
+    ///
+    /// An account with weight 3 gets three messages delivered where one with weight 1 gets one. It
+    /// survives restarts. The weight is 1 where none was set.
     Weight(Weight),
 }
 
@@ -294,10 +339,17 @@ pub(crate) struct Weight {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Writes a configuration file to start from
+    ///
+    /// Writes a commented example with an HTTP endpoint, a file endpoint and a route. A file that is there
+    /// is left alone unless --force is given.
     Init(ConfigInit),
     /// Checks the configuration without connecting to anything
+    ///
+    /// Each mistake is named with its file, line and a near match. Secrets must be set.
     Check(Plain),
     /// Prints the merged configuration, secrets hidden, and where each value comes from
+    ///
+    /// Every setting is printed, defaults included, with the file and line, variable or option it is from.
     Show(Plain),
 }
 
@@ -329,7 +381,7 @@ fn moment(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use clap::CommandFactory;
+    use clap::{ColorChoice, CommandFactory};
 
     use super::*;
 
@@ -347,6 +399,28 @@ mod tests {
         assert_eq!(common.config, Some("a".into()));
         assert_eq!(common.set, ["x=1", "y=2"]);
         assert!(queues.after.json);
+    }
+
+    #[test]
+    fn options_between_the_words_of_a_verb_are_joined_too() {
+        let line = "busway --log info dead --set x=1 --timeout 1s list --timeout 2s --json";
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Verb::Dead(Group { between, verb: Dead::List(list) }) = cli.verb else { panic!("not dead list") };
+        let common = list.after.common.over(between).over(cli.before);
+        assert_eq!((common.log.as_deref(), common.timeout().as_secs()), (Some("info"), 2));
+        assert_eq!(common.set, ["x=1"]);
+    }
+
+    #[test]
+    fn the_colour_asked_for_is_known_before_the_line_is_parsed() {
+        for (line, choice) in [
+            ("busway queues", ColorChoice::Auto),
+            ("busway --color never queues --color=always", ColorChoice::Always),
+            ("busway --color", ColorChoice::Auto),
+            ("busway peek -- --color=never", ColorChoice::Auto),
+        ] {
+            assert_eq!(colour_asked(&line.split(' ').collect::<Vec<_>>()), choice, "{line}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ use self::peer::{Peer, Seen};
 use self::table::Report;
 use crate::exit::{Failure, Outcome};
 use crate::output::complain;
+use crate::output::progress::Progress;
 
 /// Messages published at once, and how often: a flood in which the quiet accounts are mixed.
 const BURST: usize = 4;
@@ -47,10 +48,14 @@ pub(crate) async fn run(messages: Vec<Message>) -> Outcome<Report> {
     let started = Instant::now();
     let loud = loudest(&messages);
     let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
-    let published = publish(&bus, messages).await?;
+    let progress = Progress::of(messages.len() as u64, "publishing");
+    let published = publish(&bus, messages, &progress).await?;
+    drop(progress);
     complain(&format!("{published} messages published; waiting until each has come to its outcome"));
     let admin = bus.admin().await?;
-    settle(&*admin, published, started).await?;
+    let progress = Progress::of(published, "delivering");
+    settle(&*admin, published, started, &progress).await?;
+    drop(progress);
     let seconds = started.elapsed().as_secs_f64();
     let snapshot = admin.snapshots().await;
     let dead = admin.dead_list(Filter::default(), 100_000).await?.len() as u64;
@@ -74,7 +79,7 @@ fn bus(directory: &Path, file: &Path, peer: &Peer) -> BusBuilder {
         .route(&["#"], &["inventory", "audit"])
 }
 
-async fn publish(bus: &Bus, messages: Vec<Message>) -> Outcome<u64> {
+async fn publish(bus: &Bus, messages: Vec<Message>, progress: &Progress) -> Outcome<u64> {
     let mut published = 0;
     let mut pace = tokio::time::interval(EVERY);
     for batch in messages.chunks(BURST) {
@@ -83,12 +88,13 @@ async fn publish(bus: &Bus, messages: Vec<Message>) -> Outcome<u64> {
             result.map_err(|error| Failure::Failed(error.to_string()))?;
             published += 1;
         }
+        progress.at(published);
     }
     Ok(published)
 }
 
 /// Waits until every message has been delivered to both endpoints or is dead.
-async fn settle(admin: &dyn Admin, published: u64, started: Instant) -> Outcome<()> {
+async fn settle(admin: &dyn Admin, published: u64, started: Instant, progress: &Progress) -> Outcome<()> {
     loop {
         let report = admin.queues().await?;
         let waiting: u64 = report
@@ -99,6 +105,7 @@ async fn settle(admin: &dyn Admin, published: u64, started: Instant) -> Outcome<
             .flatten()
             .sum();
         let taken = admin.snapshots().await["totals"]["received"].as_u64().unwrap_or_default();
+        progress.at(published.saturating_sub(waiting));
         if waiting == 0 && taken >= published {
             return Ok(());
         }

@@ -1,10 +1,9 @@
 //! Logs on standard error.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Failure, Outcome};
+use crate::output::{progress, stderr_is_coloured};
 
 /// The variable that says what is logged.
 const VARIABLE: &str = "BUSWAY_LOG";
@@ -17,8 +16,8 @@ pub(crate) fn start(asked: Option<&str>, default: &str) -> Outcome {
         .map_err(|error| Failure::Usage(format!("{text:?} is not a log level or filter: {error}")))?;
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| progress::Beside)
+        .with_ansi(stderr_is_coloured())
         .try_init();
     started.map_err(|error| Failure::Failed(format!("logging cannot start: {error}")))
 }

@@ -5,7 +5,9 @@
 //! | `cli` | what may stand on the command line |
 //! | `verbs` | what each verb does |
 //! | `client` | how a verb reaches the bus: through its holder, or by opening it |
-//! | `output` | answers on standard output, as tables or JSON |
+//! | `follow` | a bus that changes hands |
+//! | `help` | the table of verbs, of which help, manual pages and docs/cli.md are made |
+//! | `output` | answers on standard output, as tables or JSON; progress on standard error |
 //! | `exit` | what a failure means as an exit code |
 //! | `logs` | logs on standard error |
 //! | `demo` | the demo's data and its closing table |
@@ -15,19 +17,26 @@ mod client;
 mod demo;
 mod exit;
 mod follow;
+mod help;
 mod logs;
 mod output;
 mod verbs;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::cli::Cli;
 use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let words: Vec<_> = std::env::args_os().collect();
+    let command = help::command().color(cli::colour_asked(&words));
+    let parsed = command.clone().try_get_matches_from(words);
+    let parsed = parsed.and_then(|matches| {
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command.clone()))
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return exit::of_usage(&error),
     };

@@ -1,10 +1,12 @@
 //! What each verb does.
 
 mod accounts;
+mod completions;
 mod config;
 mod dead;
 mod demo;
 mod endpoints;
+mod man;
 mod notify;
 mod peek;
 mod publish;
@@ -21,27 +23,29 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Accounts, After, Cli, Common, Config, Dead, Endpoints, Verb};
 use crate::exit::{Failure, Outcome};
 use crate::follow::Follow;
-use crate::logs;
+use crate::{logs, output};
 
 /// Does what the command line says.
 pub(crate) async fn run(cli: Cli) -> Outcome {
     let Cli { before, verb } = cli;
-    let started = |after: After| {
-        let common = after.common.over(before);
-        let level = if matches!(verb, Verb::Run(_)) { "info" } else { "warn" };
-        logs::start(common.log.as_deref(), level).map(|()| Scope { common, json: after.json })
-    };
-    let scope = started(verb.after().clone())?;
+    let (between, After { common, json }) = verb.options();
+    let common = common.over(between).over(before);
+    output::colour(common.color.unwrap_or_default());
+    let level = if matches!(verb, Verb::Run(_)) { "info" } else { "warn" };
+    logs::start(common.log.as_deref(), level)?;
+    let scope = Scope { common, json };
     match verb {
         Verb::Demo(demo) => demo::run(&scope, &demo).await,
         Verb::Run(run) => run::run(&scope, &run).await,
         Verb::Publish(publish) => publish::run(&scope, publish).await,
         Verb::Queues(queues) => queues::run(&scope, &queues).await,
         Verb::Peek(peek) => peek::run(&scope, &peek).await,
-        Verb::Dead(dead) => dead::run(&scope, dead).await,
-        Verb::Endpoints(endpoints) => endpoints::run(&scope, &endpoints).await,
-        Verb::Accounts(accounts) => accounts::run(&scope, &accounts).await,
-        Verb::Config(config) => config::run(&scope, &config),
+        Verb::Dead(dead) => dead::run(&scope, dead.verb).await,
+        Verb::Endpoints(endpoints) => endpoints::run(&scope, &endpoints.verb).await,
+        Verb::Accounts(accounts) => accounts::run(&scope, &accounts.verb).await,
+        Verb::Config(config) => config::run(&scope, &config.verb),
+        Verb::Completions(completions) => completions::run(&completions),
+        Verb::Man(man) => man::run(&man),
     }
 }
 
@@ -94,23 +98,58 @@ pub(crate) async fn interrupted() {
 }
 
 impl Verb {
-    /// The options that follow it.
+    /// The options between its words, and those that follow it.
+    fn options(&self) -> (Common, After) {
+        let (between, after) = match self {
+            Self::Demo(demo) => (None, &demo.after),
+            Self::Run(run) => (None, &run.after),
+            Self::Publish(publish) => (None, &publish.after),
+            Self::Queues(queues) => (None, &queues.after),
+            Self::Peek(peek) => (None, &peek.after),
+            Self::Dead(dead) => (Some(&dead.between), dead.verb.after()),
+            Self::Endpoints(endpoints) => (Some(&endpoints.between), endpoints.verb.after()),
+            Self::Accounts(accounts) => (Some(&accounts.between), accounts.verb.after()),
+            Self::Config(config) => (Some(&config.between), config.verb.after()),
+            Self::Completions(_) | Self::Man(_) => return Default::default(),
+        };
+        (between.cloned().unwrap_or_default(), after.clone())
+    }
+}
+
+impl Dead {
     fn after(&self) -> &After {
         match self {
-            Self::Demo(demo) => &demo.after,
-            Self::Run(run) => &run.after,
-            Self::Publish(publish) => &publish.after,
-            Self::Queues(queues) => &queues.after,
-            Self::Peek(peek) => &peek.after,
-            Self::Dead(Dead::List(list)) => &list.after,
-            Self::Dead(Dead::Show(show)) => &show.after,
-            Self::Dead(Dead::Replay(selected) | Dead::Delete(selected)) => &selected.after,
-            Self::Endpoints(Endpoints::List(plain)) | Self::Accounts(Accounts::List(plain)) => &plain.after,
-            Self::Endpoints(Endpoints::Pause(named) | Endpoints::Resume(named) | Endpoints::Test(named))
-            | Self::Accounts(Accounts::Pause(named) | Accounts::Resume(named)) => &named.after,
-            Self::Accounts(Accounts::Weight(weight)) => &weight.after,
-            Self::Config(Config::Init(init)) => &init.after,
-            Self::Config(Config::Check(plain) | Config::Show(plain)) => &plain.after,
+            Self::List(list) => &list.after,
+            Self::Show(show) => &show.after,
+            Self::Replay(selected) | Self::Delete(selected) => &selected.after,
+        }
+    }
+}
+
+impl Endpoints {
+    fn after(&self) -> &After {
+        match self {
+            Self::List(plain) => &plain.after,
+            Self::Pause(named) | Self::Resume(named) | Self::Test(named) => &named.after,
+        }
+    }
+}
+
+impl Accounts {
+    fn after(&self) -> &After {
+        match self {
+            Self::List(plain) => &plain.after,
+            Self::Pause(named) | Self::Resume(named) => &named.after,
+            Self::Weight(weight) => &weight.after,
+        }
+    }
+}
+
+impl Config {
+    fn after(&self) -> &After {
+        match self {
+            Self::Init(init) => &init.after,
+            Self::Check(plain) | Self::Show(plain) => &plain.after,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::exit::Outcome;
-use crate::output;
+use crate::output::{self, Table};
 
 /// The figures of a demo; `--json` prints exactly these.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -34,14 +34,14 @@ pub(crate) struct Report {
 
 /// Prints it.
 pub(crate) fn show(report: &Report, json: bool) -> Outcome {
-    if json { output::json(report) } else { output::print(&text(report)) }
+    if json { output::json(report) } else { output::tables(&[table(report)]) }
 }
 
-fn text(report: &Report) -> String {
+fn table(report: &Report) -> Table {
     let diverted: Vec<String> =
         report.diverted.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let total: u64 = report.diverted.values().sum();
-    let row = |what: &str, figure: String, note: &str| vec![what.to_owned(), figure, note.to_owned()];
+    let row = |what: &str, figure: String, note: &str| vec![what.into(), figure.into(), note.into()];
     let rows = [
         row("published", report.published.to_string(), "confirmed on disk before the producer was told"),
         row("delivered", report.delivered.to_string(), "to the endpoints that routes name"),
@@ -54,13 +54,14 @@ fn text(report: &Report) -> String {
         row("loud p99", format!("{:.1} ms", report.loud_p99_ms), "the account that floods"),
         row("time", output::span(report.seconds), ""),
     ];
-    output::table(&["what", "figure", ""], &rows)
+    Table::new(&["what", "figure", ""], rows)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::output::Screen;
 
     #[test]
     fn json_has_exactly_the_keys_of_the_contract() {
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn the_table_names_the_reasons_of_diversion() {
         let diverted = BTreeMap::from([("share".to_owned(), 12), ("saturated".to_owned(), 3)]);
-        let text = text(&Report { diverted, ..Report::default() });
+        let text = table(&Report { diverted, ..Report::default() }).draw(&Screen::default());
         assert!(text.lines().any(|line| line == "diverted    15      3 saturated, 12 share"), "{text}");
     }
 }

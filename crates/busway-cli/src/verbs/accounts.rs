@@ -11,7 +11,7 @@ pub(super) async fn run(scope: &Scope, verb: &Accounts) -> Outcome {
     match verb {
         Accounts::List(_) => {
             let rows = scope.with_bus(|bus| async move { Ok(bus.accounts().await?) }).await?;
-            if scope.json { output::json(&rows) } else { output::print(&output::accounts(&rows)) }
+            if scope.json { output::json(&rows) } else { output::tables(&[output::accounts(&rows)]) }
         }
         Accounts::Pause(named) => pause(scope, named, true).await,
         Accounts::Resume(named) => pause(scope, named, false).await,

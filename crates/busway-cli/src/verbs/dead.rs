@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Scope;
 use crate::cli::{Dead, DeadList, DeadSelected, DeadShow, Selectors};
 use crate::exit::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, progress::Progress};
 
 pub(super) async fn run(scope: &Scope, verb: Dead) -> Outcome {
     match verb {
@@ -14,7 +14,9 @@ pub(super) async fn run(scope: &Scope, verb: Dead) -> Outcome {
         Dead::Show(wanted) => show(scope, &wanted).await,
         Dead::Replay(selected) => {
             let filter = filter(selected);
+            let progress = Progress::open("replaying");
             let count = scope.with_bus(|bus| async move { Ok(bus.dead_replay(filter).await?) }).await?;
+            drop(progress);
             counted(scope, "replayed", count)
         }
         Dead::Delete(selected) => {
@@ -31,18 +33,19 @@ async fn list(scope: &Scope, DeadList { selectors, count, .. }: DeadList) -> Out
     if rows.len() == count {
         output::complain(&format!("the first {count}; -n gives more"));
     }
-    if scope.json { output::json(&rows) } else { output::print(&output::dead(&rows)) }
+    if scope.json { output::json(&rows) } else { output::tables(&[output::dead(&rows)]) }
 }
 
 async fn show(scope: &Scope, DeadShow { id, .. }: &DeadShow) -> Outcome {
     let letter = scope.with_bus(|bus| async move { Ok(bus.dead_show(id).await?) }).await?;
     let Some(letter) = letter else {
-        return Err(Failure::Failed(format!("there is no dead letter with id {}", output::plain(id))));
+        return Err(Failure::Failed(format!("there is no dead letter with id {id}")));
     };
     if scope.json {
         return output::json(&letter);
     }
-    output::print(&format!("{}\n{}\n", output::dead(std::slice::from_ref(&letter.row)), letter.message.get()))
+    output::tables(&[output::dead(std::slice::from_ref(&letter.row))])?;
+    output::raw_json(&format!("\n{}", letter.message.get()))
 }
 
 fn counted(scope: &Scope, what: &str, count: u64) -> Outcome {

@@ -14,7 +14,7 @@ pub(super) async fn run(scope: &Scope, verb: &Endpoints) -> Outcome {
     match verb {
         Endpoints::List(_) => {
             let rows = scope.with_bus(|bus| async move { Ok(bus.endpoints().await?) }).await?;
-            if scope.json { output::json(&rows) } else { output::print(&output::endpoints(&rows)) }
+            if scope.json { output::json(&rows) } else { output::tables(&[output::endpoints(&rows)]) }
         }
         Endpoints::Pause(named) => pause(scope, named, true).await,
         Endpoints::Resume(named) => pause(scope, named, false).await,
@@ -31,7 +31,7 @@ pub(super) async fn run(scope: &Scope, verb: &Endpoints) -> Outcome {
             if scope.json {
                 return output::json(&json!({ "endpoint": name, "result": result }));
             }
-            output::line(&format!("endpoint {name}: {}", output::plain(&result)))
+            output::line(&format!("endpoint {name}: {}", result))
         }
     }
 }

@@ -17,6 +17,7 @@ use self::lines::{Chunk, Line, Lines};
 use super::{Scope, interrupted};
 use crate::cli::Publish;
 use crate::exit::{Failure, Outcome};
+use crate::output::progress::Progress;
 use crate::output::{self, complain, plain};
 
 pub(super) async fn run(scope: &Scope, publish: Publish) -> Outcome {
@@ -27,6 +28,7 @@ pub(super) async fn run(scope: &Scope, publish: Publish) -> Outcome {
         (None, None) => return Err(Failure::Usage("give --type or --jsonl".to_owned())),
     };
     let bus = scope.reach().await?;
+    let progress = lines.size.map_or_else(Progress::none, |size| Progress::of_bytes(size, "publishing"));
     let began = Instant::now();
     let mut publisher = Publisher {
         bus: Arc::clone(&bus) as Arc<dyn Admin>,
@@ -35,9 +37,11 @@ pub(super) async fn run(scope: &Scope, publish: Publish) -> Outcome {
         began,
         offered: 0,
         summary: Summary::default(),
+        progress,
     };
     let done = publisher.publish_all(&mut lines).await;
-    let mut summary = publisher.summary;
+    let Publisher { mut summary, progress, .. } = publisher;
+    drop(progress);
     summary.seconds = began.elapsed().as_secs_f64();
     let closed = bus.close().await;
     if scope.json {
@@ -100,6 +104,7 @@ struct Publisher {
     began: Instant,
     offered: u64,
     summary: Summary,
+    progress: Progress,
 }
 
 impl Publisher {
@@ -124,7 +129,10 @@ impl Publisher {
                 () = interrupted() => return Err(Failure::Interrupted),
             }
             self.offered += part.len() as u64;
+            let end = part.last().map_or(0, |line| line.end);
             self.publish_part(part).await?;
+            self.progress.at(end);
+            self.progress.say(format!("{} published", self.summary.published));
         }
         Ok(())
     }
@@ -132,7 +140,7 @@ impl Publisher {
     async fn publish_part(&mut self, part: Chunk) -> Outcome {
         let mut numbers = Vec::with_capacity(part.len());
         let mut batch = Vec::with_capacity(part.len());
-        for Line { number, message } in part {
+        for Line { number, message, .. } in part {
             match message {
                 Ok(message) => {
                     numbers.push(number);

@@ -1,6 +1,6 @@
 //! Messages from JSON lines, read by a thread of their own a few chunks ahead.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -25,6 +25,8 @@ const AHEAD: usize = 2;
 pub(super) struct Line {
     /// Its number, counted from 1; `None` for a message that comes from no line.
     pub(super) number: Option<u64>,
+    /// How many bytes of the input end with it.
+    pub(super) end: u64,
     /// Its message, or why it is none.
     pub(super) message: Result<Message, String>,
 }
@@ -33,49 +35,54 @@ pub(super) struct Line {
 pub(super) type Chunk = Vec<Line>;
 
 /// The input, chunk by chunk.
-pub(super) struct Lines(mpsc::Receiver<std::io::Result<Chunk>>);
+pub(super) struct Lines {
+    chunks: mpsc::Receiver<std::io::Result<Chunk>>,
+    /// How many bytes there are, where that is known.
+    pub(super) size: Option<u64>,
+}
 
 impl Lines {
     /// The lines of a file; `-` is standard input.
     pub(super) fn open(path: &Path) -> Outcome<Self> {
-        let input: Box<dyn Read + Send> = if path.as_os_str() == "-" {
-            Box::new(std::io::stdin())
-        } else {
-            let wrong = |error| Failure::Usage(format!("{}: {error}", path.display()));
-            Box::new(File::open(path).map_err(wrong)?)
-        };
-        Self::read(input)
+        if path.as_os_str() == "-" {
+            return Self::read(Box::new(std::io::stdin()));
+        }
+        let wrong = |error| Failure::Usage(format!("{}: {error}", path.display()));
+        let file = File::open(path).map_err(wrong)?;
+        let size = file.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
+        Ok(Self { size, ..Self::read(Box::new(file))? })
     }
 
     /// A single message.
     pub(super) fn of_one(message: Message) -> Self {
         let (sender, receiver) = mpsc::channel(1);
         // The channel is new and has room.
-        sender.try_send(Ok(vec![Line { number: None, message: Ok(message) }])).ok();
-        Self(receiver)
+        sender.try_send(Ok(vec![Line { number: None, end: 0, message: Ok(message) }])).ok();
+        Self { chunks: receiver, size: None }
     }
 
     /// The next chunk; `None` at the end of the input. A chunk is given out before the next read
     /// that could wait.
     pub(super) async fn next(&mut self) -> Outcome<Option<Chunk>> {
         let failed = |error| Failure::Failed(format!("the input cannot be read: {error}"));
-        self.0.recv().await.transpose().map_err(failed)
+        self.chunks.recv().await.transpose().map_err(failed)
     }
 
     fn read(input: Box<dyn Read + Send>) -> Outcome<Self> {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let reader = Reader { input: BufReader::with_capacity(256 << 10, input), number: 0 };
+        let reader = Reader { input: BufReader::with_capacity(256 << 10, input), number: 0, end: 0 };
         std::thread::Builder::new()
             .name("lines".to_owned())
             .spawn(move || reader.run(&sender))
             .map_err(|error| Failure::Failed(format!("no thread for reading: {error}")))?;
-        Ok(Self(receiver))
+        Ok(Self { chunks: receiver, size: None })
     }
 }
 
 struct Reader {
     input: BufReader<Box<dyn Read + Send>>,
     number: u64,
+    end: u64,
 }
 
 impl Reader {
@@ -111,7 +118,7 @@ impl Reader {
                     envelope::json::decode(text.trim_ascii_end()).map_err(|error| error.to_string())
                 }
             };
-            chunk.push(Line { number, message });
+            chunk.push(Line { number, end: self.end, message });
         }
         Ok(chunk)
     }
@@ -124,8 +131,9 @@ impl Reader {
             return Ok(None);
         }
         self.number += 1;
+        self.end += read as u64;
         if read > LONGEST && text.last() != Some(&b'\n') {
-            self.input.skip_until(b'\n')?;
+            self.end += self.input.skip_until(b'\n')? as u64;
             return Ok(Some(None));
         }
         Ok(Some(Some(text)))
@@ -164,6 +172,19 @@ mod tests {
         let lines = all(text).await;
         assert_eq!(lines[0], (Some(1), Err("is longer than 16 MiB".into())));
         assert_eq!(lines[1], (Some(2), Ok("a".into())));
+    }
+
+    #[tokio::test]
+    async fn the_last_line_ends_where_the_file_does() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("{{\"type\":\"a\"}}\n\n{}\n{{\"type\":\"b\"}}", "x".repeat(LONGEST + 9));
+        std::fs::write(file.path(), &text).unwrap();
+        let mut lines = Lines::open(file.path()).unwrap();
+        let mut last = 0;
+        while let Some(chunk) = lines.next().await.unwrap() {
+            last = chunk.last().unwrap().end;
+        }
+        assert_eq!((lines.size, last), (Some(text.len() as u64), text.len() as u64));
     }
 
     #[tokio::test]

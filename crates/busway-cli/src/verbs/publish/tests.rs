@@ -93,6 +93,7 @@ async fn publish(text: &str, rate: Option<f64>) -> (Outcome, Summary, Vec<(Strin
         began: Instant::now(),
         offered: 0,
         summary: Summary::default(),
+        progress: Progress::none(),
     };
     let done = publisher.publish_all(&mut Lines::open(file.path()).unwrap()).await;
     let seen = std::mem::take(&mut *bus.0.lock().unwrap());
