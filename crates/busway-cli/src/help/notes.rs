@@ -38,7 +38,7 @@ pub(super) const NOTES: &[Notes] = &[
         verb: "demo",
         prints: "A table of what was published, delivered, diverted, retried, dead, lost and duplicated, \
                  and how long messages waited; with --json the same as one object.",
-        exits: &[(130, "interrupted by SIGINT")],
+        exits: &[(130, "interrupted by SIGINT or SIGTERM")],
         reaches: false,
         examples: &[
             ("busway demo", "shows what the bus does, in about a quarter of a minute"),

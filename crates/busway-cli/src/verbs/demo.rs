@@ -1,6 +1,6 @@
 //! `demo`.
 
-use super::Scope;
+use super::{Scope, interrupted};
 use crate::cli::Demo;
 use crate::demo;
 use crate::exit::{Failure, Outcome};
@@ -8,7 +8,10 @@ use crate::output::complain;
 
 pub(super) async fn run(scope: &Scope, _: &Demo) -> Outcome {
     refuse_or_warn(scope)?;
-    let report = demo::run(demo::data::messages()?).await?;
+    let report = tokio::select! {
+        report = demo::run(demo::data::messages()?) => report?,
+        () = interrupted() => return Err(Failure::Interrupted),
+    };
     demo::table::show(&report, scope.json)
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    fn start(place: &Place) -> Self {
+    pub(crate) fn start(place: &Place) -> Self {
         let daemon = Self::begin(place, "run");
         until("the daemon is ready", || log_of(place).contains("ready"));
         daemon
@@ -46,6 +46,11 @@ impl Daemon {
     pub(crate) fn begin(place: &Place, words: &str) -> Self {
         let log = std::fs::File::create(place.path("run.log")).unwrap();
         Self { child: place.command(words).stderr(log).stdout(Stdio::null()).spawn().unwrap() }
+    }
+
+    /// Another program of the bus that runs until it is told to stop.
+    pub(crate) fn of(child: Child) -> Self {
+        Self { child }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -84,7 +89,7 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn fed(place: &Place, words: &str, input: &str) -> Ran {
+pub(crate) fn fed(place: &Place, words: &str, input: &str) -> Ran {
     let mut command = place.command(words);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -314,4 +319,40 @@ fn a_watch_ends_when_nobody_reads_it_and_on_an_interrupt() {
     let watch = Daemon { child };
     watch.signal("INT");
     assert_eq!(watch.ended(), Some(130));
+}
+
+#[test]
+fn an_interrupt_ends_a_publish_with_130_and_the_count_so_far() {
+    let place = place();
+    let mut command = place.command("publish --jsonl - --json");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let publish = Daemon { child };
+    input.write_all(b"{\"type\":\"item.a\"}\n").unwrap();
+    until("the line is stored", || json(&place, "queues --json")["queues"][0]["ready"] == 1);
+    publish.signal("INT");
+    assert_eq!(publish.ended(), Some(130));
+    let mut summary = String::new();
+    std::io::Read::read_to_string(&mut out, &mut summary).unwrap();
+    assert!(summary.starts_with("{\"published\":1,"), "{summary}");
+    drop(input);
+}
+
+#[test]
+fn an_output_that_nobody_reads_to_its_end_is_no_failure() {
+    let place = place();
+    let lines = "{\"type\":\"item.a\",\"subject\":\"a long subject to fill the pipe\"}\n".repeat(3_000);
+    assert_eq!(fed(&place, "publish --jsonl -", &lines).code, Some(0));
+    for words in
+        ["peek priority -n 3000", "peek priority -n 3000 --json", "man", "completions bash", "--help"]
+    {
+        let mut command = place.command(words);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0];
+        std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut first).unwrap();
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{words}");
+    }
 }

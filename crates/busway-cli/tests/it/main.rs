@@ -5,4 +5,7 @@ mod bus;
 mod config;
 mod handover;
 mod harness;
+mod help;
+mod pty;
+mod terminal;
 mod usage;
