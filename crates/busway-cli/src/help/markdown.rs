@@ -1,4 +1,5 @@
 //! docs/cli.md from the table of verbs.
+#![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
 
