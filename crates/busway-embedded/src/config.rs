@@ -18,6 +18,10 @@ pub struct EmbeddedConfig {
     pub path: PathBuf,
     /// A log file is closed and the next one begun at about this size; 64 KiB to 1 GiB.
     pub segment_bytes: u32,
+    /// Bytes of a log file that are written with zeros ahead of what comes, so that a sync has less to
+    /// do, at the most; 0 for none. A small file has less, and none more than a sixteenth of
+    /// `segment_bytes`.
+    pub ahead_bytes: u32,
     /// The largest message, payload and attributes together.
     pub max_message_bytes: usize,
     /// The lease of a receiver that names none.
@@ -50,6 +54,7 @@ impl EmbeddedConfig {
             bus: bus.into(),
             path: path.into(),
             segment_bytes: 64 << 20,
+            ahead_bytes: 1 << 20,
             max_message_bytes: 1 << 20,
             lease: Duration::from_secs(60),
             backoff_first: Duration::from_millis(100),
@@ -61,6 +66,11 @@ impl EmbeddedConfig {
             idle_garbage_bytes: 4 << 20,
             reserve_bytes: 1 << 20,
         }
+    }
+
+    /// How much of a log file is laid out ahead at the most.
+    pub(crate) fn ahead(&self) -> u32 {
+        self.ahead_bytes.min(self.segment_bytes / 16)
     }
 
     /// Refuses settings that the store cannot work with.

@@ -60,7 +60,7 @@ impl EmbeddedTransport {
         layout::make_directories(disk.as_ref(), path)?;
         let lock = Lock::take(path)?;
         let now = Now { wall: now_ms(), steady: 0 };
-        let recovered = recover(disk.clone(), path, config.segment_bytes, config.cache_bytes, now)?;
+        let recovered = recover(disk.clone(), &config, now)?;
         let reserve = Reserve::open(disk, path, config.reserve_bytes)
             .map_err(|error| io_error("open", &layout::reserve_path(path), error))?;
         let suspect_below = if recovered.orderly { 0 } else { recovered.index.next_position };

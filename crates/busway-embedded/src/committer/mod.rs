@@ -162,7 +162,10 @@ impl Committer {
         put_counts(&self.store, &mut group, 0);
         record::put_closed(&mut group);
         let result = match self.log.append(&mut group, true) {
-            Ok(_) | Err(AppendError::Full(_)) => Ok(()),
+            Ok(_) | Err(AppendError::Full(_)) => {
+                self.log.trim();
+                Ok(())
+            }
             Err(AppendError::Broken(error)) => Err(io_error("close", &self.store.config.path, error)),
         };
         drop(self);

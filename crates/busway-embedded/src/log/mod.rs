@@ -4,6 +4,7 @@
 //! A new file exists, header and queue names included, durably, before the old one says that it
 //! ends: so a file that ends bears witness to its successor, and a missing file is noticed.
 
+mod ahead;
 pub(crate) mod frame;
 pub(crate) mod record;
 pub(crate) mod scan;
@@ -49,6 +50,8 @@ pub(crate) struct Active {
     pub(crate) salt: u64,
     /// Bytes of whole groups.
     pub(crate) length: u32,
+    /// The length of the file itself; what lies behind the last group is zero.
+    pub(crate) laid_out: u64,
     /// Bytes of these known to be durable.
     pub(crate) durable: u32,
     /// Whether a later group bears witness of what is durable, or nothing was appended yet.
@@ -64,6 +67,8 @@ pub(crate) struct Log {
     pub(crate) sealed: BTreeMap<u32, u64>,
     pub(crate) sequence: u64,
     pub(crate) segment_bytes: u32,
+    /// Bytes that are laid out ahead at the most.
+    pub(crate) ahead: u32,
 }
 
 impl Log {
@@ -84,18 +89,23 @@ impl Log {
     pub(crate) fn append(&mut self, group: &mut [u8], sync: bool) -> Result<Appended, AppendError> {
         let active = &mut self.active;
         let offset = active.length;
+        active.lay_out(group.len(), self.ahead)?;
         GroupHeader::seal(group, active.salt, offset, active.durable, self.sequence);
         if let Err(error) = active.file.write_at(group, u64::from(offset)) {
             if !means_full(&error) {
                 return Err(AppendError::Broken(error));
             }
             return Err(match active.file.set_length(u64::from(offset)) {
-                Ok(()) => AppendError::Full(error),
+                Ok(()) => {
+                    active.laid_out = offset.into();
+                    AppendError::Full(error)
+                }
                 Err(second) => AppendError::Broken(second),
             });
         }
         active.witnessed = true;
         active.length += group.len() as u32;
+        active.laid_out = active.laid_out.max(active.length.into());
         self.sequence += 1;
         if sync {
             active.file.sync().map_err(AppendError::Broken)?;
@@ -130,9 +140,18 @@ impl Log {
             return Err(error);
         }
         self.sequence += 1;
+        self.trim();
         self.sealed.insert(self.active.id, u64::from(self.active.length));
         self.active = new;
         Ok(())
+    }
+
+    /// Gives back what was laid out behind the last group; where that fails it stays, and harms
+    /// nobody.
+    pub(crate) fn trim(&mut self) {
+        if let Err(error) = self.active.trim() {
+            tracing::warn!(file = self.active.id, %error, "room at the end of a log file could not be given back");
+        }
     }
 
     /// Removes the first file, which a durable record has declared to be no longer part of the
@@ -182,7 +201,8 @@ fn write_segment(
     file.write_at(&bytes, 0)?;
     file.sync()?;
     let length = bytes.len() as u32;
-    Ok(Active { id: header.id, file, salt: header.salt, length, durable: length, witnessed: true })
+    let (laid_out, salt) = (length.into(), header.salt);
+    Ok(Active { id: header.id, file, salt, length, laid_out, durable: length, witnessed: true })
 }
 
 /// Whether an error means that there is no room rather than that the disk is broken.

@@ -17,6 +17,8 @@ use super::frame::{BadHeader, FILE_HEADER, FileHeader, GROUP_HEADER, GROUP_MAGIC
 pub(crate) enum Tail {
     /// With its last group.
     Whole,
+    /// With zeros, from `at` on: room that was laid out and not used.
+    Ahead,
     /// With bytes that were never confirmed, from `at` on.
     Torn,
     /// There are confirmed bytes that cannot be read, from `at` on.
@@ -67,7 +69,7 @@ impl Scan {
                 break Tail::Whole;
             }
             let Some((header, group)) = self.group(offset)? else {
-                break if self.confirmed(offset)? { Tail::Damaged } else { Tail::Torn };
+                break self.tail(offset)?;
             };
             if header.sequence != sequence {
                 break Tail::Damaged;
@@ -93,6 +95,29 @@ impl Scan {
             return Ok(None);
         };
         Ok(header.verify(group, salt).then_some((header, group)))
+    }
+
+    /// What the bytes from `offset` on are, where no whole group is.
+    fn tail(&mut self, offset: u64) -> io::Result<Tail> {
+        Ok(match () {
+            () if self.is_zero(offset)? => Tail::Ahead,
+            () if self.confirmed(offset)? => Tail::Damaged,
+            () => Tail::Torn,
+        })
+    }
+
+    /// Whether there are only zeros from here to the end.
+    fn is_zero(&mut self, mut from: u64) -> io::Result<bool> {
+        const STEP: u64 = 1 << 16;
+        while from < self.window.length {
+            let length = STEP.min(self.window.length - from);
+            let Some(bytes) = self.window.bytes(from, length as usize)? else { break };
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            from += length;
+        }
+        Ok(true)
     }
 
     /// Whether a whole group after `bad` says that the bytes at `bad` were durable.

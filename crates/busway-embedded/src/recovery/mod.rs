@@ -4,7 +4,8 @@
 //! | found | done |
 //! |---|---|
 //! | bytes without a whole group at the end of the last file, and no later group that says they were durable | cut off, synced, a warning |
-//! | the same, but a later group says that they were durable | `Corrupt` |
+//! | zeros behind the last group of a file, and nothing else | room that was laid out; kept in the last file |
+//! | bytes as in the first row, but a later group says that they were durable | `Corrupt` |
 //! | a damaged group anywhere else, a missing file, a file of another log | `Corrupt` |
 //! | a newer format | `Version` |
 //! | a last file without any group of its own, after one that does not say it ends | removed: it had just been made |
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use busway_core::clock::now_ms;
 use busway_core::{Error, ErrorKind, Result};
 
+use crate::config::EmbeddedConfig;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{corrupt, io_error};
 use crate::index::pool::NumberMap;
@@ -39,13 +41,8 @@ pub(crate) struct Recovered {
 }
 
 /// Opens the log of the store at `path`, which is locked; makes it where there is none.
-pub(crate) fn recover(
-    disk: Arc<dyn Disk>,
-    path: &Path,
-    segment_bytes: u32,
-    cache: usize,
-    now: Now,
-) -> Result<Recovered> {
+pub(crate) fn recover(disk: Arc<dyn Disk>, config: &EmbeddedConfig, now: Now) -> Result<Recovered> {
+    let path = config.path.as_path();
     let exists = layout::check_version(path)?;
     let directory = path.join(SEGMENTS);
     if !exists {
@@ -53,20 +50,20 @@ pub(crate) fn recover(
     }
     layout::sync_names(disk.as_ref(), path)?;
     let files = layout::list_segments(path)?;
-    let mut replay = Replay::new(Index::new(cache), directory.clone());
+    let mut replay = Replay::new(Index::new(config.cache_bytes), directory.clone());
     let log = if exists {
         replay.read(&files)?;
-        replay.into_log(&disk, segment_bytes, now)?
+        replay.into_log(&disk, config, now)?
     } else {
         replay.check_unfinished(&files)?;
-        let log = make_log(disk.clone(), directory, &files, segment_bytes)?;
+        let log = make_log(disk.clone(), directory, &files, config)?;
         layout::write_version(disk.as_ref(), path)?;
         Recovered { log, index: replay.index, orderly: true }
     };
     Ok(log)
 }
 
-fn make_log(disk: Arc<dyn Disk>, directory: PathBuf, files: &[u32], segment_bytes: u32) -> Result<Log> {
+fn make_log(disk: Arc<dyn Disk>, directory: PathBuf, files: &[u32], config: &EmbeddedConfig) -> Result<Log> {
     for id in files {
         let file = segment_path(&directory, *id);
         disk.remove(&file).map_err(|error| io_error("open", &file, error))?;
@@ -75,7 +72,8 @@ fn make_log(disk: Arc<dyn Disk>, directory: PathBuf, files: &[u32], segment_byte
         FileHeader { id: 1, salt: salt(), oldest: 1, sequence: 1, next_position: 1, created: now_ms() };
     let active = create_segment(disk.as_ref(), &directory, &header, &mut [0; GROUP_HEADER])
         .map_err(|error| io_error("open", &segment_path(&directory, 1), error))?;
-    Ok(Log { disk, directory, active, sealed: BTreeMap::new(), sequence: 2, segment_bytes })
+    let (segment_bytes, ahead) = (config.segment_bytes, config.ahead());
+    Ok(Log { disk, directory, active, sealed: BTreeMap::new(), sequence: 2, segment_bytes, ahead })
 }
 
 /// One file that was read.
@@ -217,7 +215,9 @@ impl Replay {
                 return Err(corrupt(&self.path(id), 0, "the file is missing"));
             };
             let end = u64::from(read.scanned.length);
-            if id != *last && (read.next != Some(id + 1) || read.scanned.tail != Tail::Whole) {
+            if id != *last
+                && (read.next != Some(id + 1) || !matches!(read.scanned.tail, Tail::Whole | Tail::Ahead))
+            {
                 return Err(corrupt(&self.path(id), end, "the file ends too early"));
             }
             if id == *last && read.next.is_some() {
@@ -228,7 +228,7 @@ impl Replay {
     }
 
     /// Lets the messages be seen and makes the log ready to be appended to.
-    fn into_log(mut self, disk: &Arc<dyn Disk>, segment_bytes: u32, now: Now) -> Result<Recovered> {
+    fn into_log(mut self, disk: &Arc<dyn Disk>, config: &EmbeddedConfig, now: Now) -> Result<Recovered> {
         self.drop_removed();
         let mut slots: Vec<(u64, u32)> = std::mem::take(&mut self.slots).into_iter().collect();
         slots.sort_unstable_by_key(|(position, _)| *position);
@@ -255,7 +255,8 @@ impl Replay {
         let sealed = self.read.iter().map(|(id, read)| (*id, read.scanned.length.into())).collect();
         let sequence = read.scanned.sequence;
         let directory = self.directory;
-        let log = Log { disk: disk.clone(), directory, active, sealed, sequence, segment_bytes };
+        let (disk, segment_bytes, ahead) = (disk.clone(), config.segment_bytes, config.ahead());
+        let log = Log { disk, directory, active, sealed, sequence, segment_bytes, ahead };
         Ok(Recovered { log, index: self.index, orderly: self.orderly })
     }
 
@@ -279,7 +280,7 @@ impl Replay {
         let length = read.scanned.length;
         let mend = || -> io::Result<Box<dyn DiskFile>> {
             let file = disk.open(&path)?;
-            if read.file_length > u64::from(length) {
+            if read.scanned.tail == Tail::Torn {
                 tracing::warn!(
                     file = %path.display(),
                     offset = length,
@@ -292,7 +293,9 @@ impl Replay {
             Ok(file)
         };
         let file = mend().map_err(|error| io_error("open", &path, error))?;
-        Ok(Active { id, file, salt: read.header.salt, length, durable: length, witnessed: true })
+        let laid_out = if read.scanned.tail == Tail::Ahead { read.file_length } else { length.into() };
+        let salt = read.header.salt;
+        Ok(Active { id, file, salt, length, laid_out, durable: length, witnessed: true })
     }
 
     fn remove(&self, disk: &dyn Disk, id: u32) -> Result<()> {

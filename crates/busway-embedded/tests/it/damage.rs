@@ -71,11 +71,11 @@ impl Remains {
     }
 }
 
-/// Offsets and lengths of a file's groups.
+/// Offsets and lengths of a file's groups, up to its end or what is laid out behind them.
 fn groups(bytes: &[u8]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut at = 56;
-    while at < bytes.len() {
+    while bytes.get(at).is_some_and(|byte| *byte != 0) {
         let length = GROUP_HEADER + u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
         found.push((at, length));
         at += length;
@@ -112,10 +112,9 @@ async fn one_file() -> (Remains, usize) {
     publish(&transport, numbered(20, 24)).await;
     let mut remains = Remains::of(home, config, &disk);
     let mut found = groups(remains.last());
-    while found.last().unwrap().1 == GROUP_HEADER {
-        let (at, _) = found.pop().unwrap();
-        remains.files.last_mut().unwrap().1.truncate(at);
-    }
+    found.retain(|(_, length)| *length > GROUP_HEADER);
+    let (at, length) = *found.last().unwrap();
+    remains.files.last_mut().unwrap().1.truncate(at + length);
     (remains, found.last().unwrap().0)
 }
 
@@ -325,6 +324,90 @@ async fn a_missing_shortened_or_exchanged_file_is_refused() {
     assert_eq!(remains.open(&nothing).err().unwrap().kind(), ErrorKind::Corrupt);
     let no_version = &remains.files[1..];
     assert_eq!(remains.open(no_version).err().unwrap().kind(), ErrorKind::Corrupt);
+}
+
+/// A file's length once it was opened and the store went away without closing it.
+async fn length_after_open(remains: &Remains, bytes: Vec<u8>) -> (Vec<String>, u64) {
+    let transport = remains.open(&remains.with_last(bytes)).unwrap();
+    let ids = all_ids(&transport, Queue::Priority).await;
+    let length = fs::metadata(remains.home.path().join("again/segments/00000001.log")).unwrap().len();
+    (ids, length)
+}
+
+#[tokio::test]
+async fn room_laid_out_behind_the_last_group_is_kept_and_anything_else_there_is_cut_off() {
+    let (remains, _) = one_file().await;
+    let whole = remains.last().to_vec();
+    let all: Vec<String> = (0..24).map(|n| format!("m{n}")).collect();
+    let mut bytes = whole.clone();
+    bytes.resize(whole.len() + 300_000, 0);
+    assert_eq!(length_after_open(&remains, bytes.clone()).await, (all.clone(), bytes.len() as u64));
+    for at in [0, 1, 31, 4096, 299_999] {
+        let mut torn = bytes.clone();
+        torn[whole.len() + at] = 0xff;
+        let (ids, length) = length_after_open(&remains, torn).await;
+        assert_eq!(ids, all, "at {at}");
+        assert!(length < whole.len() as u64 + 80_000, "{length}: cut off and laid out anew");
+    }
+}
+
+#[tokio::test]
+async fn damage_is_refused_also_with_room_laid_out_behind_the_last_group() {
+    let (remains, start) = one_file().await;
+    for (offset, length) in groups(remains.last()).iter().filter(|(offset, _)| *offset < start) {
+        for zeros in [false, true] {
+            let mut bytes = remains.last().to_vec();
+            bytes.resize(bytes.len() + 200_000, 0);
+            match zeros {
+                true => bytes[*offset..offset + length].fill(0),
+                false => bytes[offset + length - 1] ^= 0x10,
+            }
+            let error = remains.open(&remains.with_last(bytes)).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert!(error.to_string().contains(&format!("byte {offset}")), "{error}");
+        }
+    }
+}
+
+/// Lets a group say that less was durable when it was written.
+fn forge_durable(file: &mut [u8], at: usize, length: usize, durable: usize) {
+    let salt = file[16..24].to_vec();
+    let group = &mut file[at..at + length];
+    group[12..16].copy_from_slice(&(durable as u32).to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    [&salt, &group[4..28], &group[GROUP_HEADER..]].iter().for_each(|part| hasher.update(part));
+    group[28..GROUP_HEADER].copy_from_slice(&hasher.finalize().to_le_bytes());
+}
+
+#[tokio::test]
+async fn a_group_that_outlived_the_one_before_it_never_comes_back() {
+    let (remains, start) = one_file().await;
+    let last = remains.last().len();
+    let transport = remains.open(&remains.files).unwrap();
+    publish(&transport, numbered(24, 28)).await;
+    let path = remains.home.path().join("again/segments/00000001.log");
+    let mut bytes = fs::read(&path).unwrap();
+    drop(transport);
+    let (at, length) =
+        *groups(&bytes).iter().find(|(at, length)| *at >= last && *length > GROUP_HEADER).unwrap();
+    bytes.truncate(at + length);
+    forge_durable(&mut bytes, at, length, start);
+    let transport = remains.open(&remains.with_last(bytes.clone())).unwrap();
+    assert_eq!(all_ids(&transport, Queue::Priority).await.len(), 28, "what was forged is a group");
+    drop(transport);
+
+    // None of the last three groups was synced before the power went, and only the third survived.
+    bytes[start..at].fill(0);
+    bytes.resize(at + length + 100_000, 0);
+    let transport = remains.open(&remains.with_last(bytes)).unwrap();
+    // What is written in the place of the first two is as long as those were.
+    publish(&transport, numbered(20, 24)).await;
+    let bytes = fs::read(&path).unwrap();
+    drop(transport);
+    let again = remains.open(&remains.with_last(bytes)).unwrap();
+    let mut expected = first_twenty();
+    expected.extend((20..24).map(|n| format!("m{n}")));
+    assert_eq!(all_ids(&again, Queue::Priority).await, expected);
 }
 
 #[tokio::test]

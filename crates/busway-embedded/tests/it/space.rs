@@ -56,6 +56,35 @@ async fn the_disk_is_given_back_once_messages_are_gone() {
 }
 
 #[tokio::test]
+async fn a_small_store_is_laid_out_little_ahead_a_large_one_more_and_a_closed_one_not_at_all() {
+    let (home, transport) = unsynced(|_| {});
+    let store = home.path().join("store");
+    transport.declare(&[Queue::Priority], Declare::Create).await.unwrap();
+    let sender = transport.sender().await.unwrap();
+    let put = async |count: usize| {
+        let make = |n: usize| Message::new("t", ".".repeat(300)).id(n.to_string());
+        let batch = (0..count).map(|n| Publication::new(Queue::Priority, make(n))).collect();
+        assert!(sender.publish(batch).await.iter().all(Result::is_ok));
+    };
+    put(10).await;
+    let small = bytes_of(&store);
+    assert!((64 << 10..=80 << 10).contains(&small), "{small} bytes for ten messages");
+    for _ in 0..100 {
+        put(100).await;
+    }
+    let (mut before, mut step) = (bytes_of(&store), 0);
+    for _ in 0..100 {
+        put(100).await;
+        step = step.max(bytes_of(&store) - before);
+        before = bytes_of(&store);
+    }
+    assert!((1 << 20..=5 << 18).contains(&step), "a step of {step} bytes");
+    transport.close().await.unwrap();
+    let closed = bytes_of(&store);
+    assert!(closed < before && closed < 20_010 * 500, "{closed} bytes, {before} before it was closed");
+}
+
+#[tokio::test]
 async fn a_few_that_stay_do_not_keep_the_rest_on_the_disk_and_survive_their_moves() {
     let (home, transport) = unsynced(|config| {
         config.segment_bytes = 256 << 10;
