@@ -54,7 +54,8 @@
 //! durable: a header (length, its own offset, how much of the file was durable before it, a
 //! sequence number, a checksum over all of it and the file's random salt) and records: a message,
 //! positions that are gone, a message that waits again, deliveries counted, a queue's number.
-//! Messages are named by their position, a number that only rises.
+//! Messages are named by their position, a number that only rises. Behind the last group up to 1 MiB
+//! of the file is zero, laid out ahead so that the sync of a small group changes no length.
 //!
 //! **The committer** is the one thread that writes. It takes all that waits, acknowledgements
 //! first, syncs once, changes the index, answers. Nothing is visible before it is durable. Delivery

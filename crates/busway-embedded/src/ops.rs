@@ -18,7 +18,8 @@ pub(crate) type Reply = oneshot::Sender<Result<()>>;
 pub(crate) struct Prepared {
     pub(crate) meta: Meta,
     pub(crate) span: Span,
-    pub(crate) message: Box<Cached>,
+    /// The message itself, where it is likely to be read soon.
+    pub(crate) message: Option<Box<Cached>>,
 }
 
 /// Messages to append, all or none.
@@ -37,7 +38,7 @@ pub(crate) enum Settled {
     /// It moves to another queue, as this record.
     Moves {
         bytes: Vec<u8>,
-        prepared: Box<Prepared>,
+        prepared: Prepared,
     },
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use busway_core::clock::now_ms;
-use busway_core::{Error, ErrorClass, ErrorKind, Publication, Result, Sender};
+use busway_core::{Error, ErrorClass, ErrorKind, Publication, Queue, Result, Sender};
 use tokio::sync::oneshot;
 
 use crate::index::Cached;
@@ -21,6 +21,15 @@ pub(crate) const PART_MESSAGES: usize = 4096;
 /// A way to publish to an embedded store.
 pub(crate) struct EmbeddedSender {
     pub(crate) store: Arc<Store>,
+}
+
+/// Where a publication goes.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Its queue's number.
+    number: u16,
+    /// Whether it is likely to be read so soon that the message is kept in memory.
+    keep: bool,
 }
 
 /// A part of a batch, encoded: written and made durable as one.
@@ -44,8 +53,8 @@ impl Sender for EmbeddedSender {
             Err(refused) => return refused,
         };
         let mut waiting = Vec::with_capacity(parts.len());
-        for part in parts {
-            waiting.push((part.places.clone(), self.submit(part).await));
+        for mut part in parts {
+            waiting.push((std::mem::take(&mut part.places), self.submit(part).await));
         }
         for (places, outcome) in waiting {
             let outcome = match outcome {
@@ -71,22 +80,22 @@ impl EmbeddedSender {
         let count = batch.len();
         let limit = self.store.config.max_message_bytes;
         let now = now_ms();
-        let numbers = self.numbers(&batch);
+        let ways = self.ways(&batch);
         let mut results: Vec<Result<()>> = (0..count).map(|_| Ok(())).collect();
-        let mut parts = vec![Part::default()];
-        for (at, (publication, number)) in batch.into_iter().zip(numbers).enumerate() {
-            let Some(number) = number else {
+        let mut parts = vec![Part::sized(&batch)];
+        for (at, (publication, way)) in batch.into_iter().zip(ways).enumerate() {
+            let Some(way) = way else {
                 results[at] = Err(Error::new("publish", ErrorKind::NotFound, "the queue was never declared")
                     .at(self.store.place(&publication.queue)));
                 continue;
             };
             let Some(part) = parts.last_mut() else { break };
-            let (meta, span) = record::put_publication(&mut part.bytes, &publication, number, now);
+            let (meta, span) = record::put_publication(&mut part.bytes, &publication, way.number, now);
             if span.length > limit {
                 let place = self.store.place(&publication.queue);
                 return Err(refuse_all(count, at, span.length, limit, &place));
             }
-            part.push(at, meta, span, publication, now);
+            part.push(at, meta, span, way.keep.then_some(publication), now);
             if part.prepared.len() == PART_MESSAGES || part.bytes.len() > PART_BYTES {
                 parts.push(Part::default());
             }
@@ -95,9 +104,21 @@ impl EmbeddedSender {
         Ok((parts, results))
     }
 
-    fn numbers(&self, batch: &[Publication]) -> Vec<Option<u16>> {
-        self.store
-            .with(|index, _| batch.iter().map(|publication| index.queue_number(&publication.queue)).collect())
+    /// Where each publication goes; `None` for a queue that does not exist.
+    fn ways(&self, batch: &[Publication]) -> Vec<Option<Way>> {
+        self.store.with(|index, _| {
+            let mut last: Option<(&Queue, Option<Way>)> = None;
+            let mut ways = Vec::with_capacity(batch.len());
+            for Publication { queue, .. } in batch {
+                let way = match last {
+                    Some((before, way)) if before == queue => way,
+                    _ => index.queue_number(queue).map(|number| Way { number, keep: index.is_short(number) }),
+                };
+                last = Some((queue, way));
+                ways.push(way);
+            }
+            ways
+        })
     }
 
     /// Hands a part to the committer; `None` where the store was closed meanwhile.
@@ -110,8 +131,21 @@ impl EmbeddedSender {
 }
 
 impl Part {
-    fn push(&mut self, at: usize, meta: Meta, span: Span, publication: Publication, now: u64) {
-        let message = Box::new(Cached { message: publication.message, enqueued: now });
+    /// A part with room for the records of a batch, where that is one part.
+    fn sized(batch: &[Publication]) -> Self {
+        const HEAD: usize = 256;
+        let bytes: usize = batch.iter().map(|publication| publication.message.data.len() + HEAD).sum();
+        let messages = batch.len().min(PART_MESSAGES);
+        Self {
+            bytes: Vec::with_capacity(bytes.min(PART_BYTES)),
+            prepared: Vec::with_capacity(messages),
+            places: Vec::with_capacity(messages),
+        }
+    }
+
+    fn push(&mut self, at: usize, meta: Meta, span: Span, kept: Option<Publication>, now: u64) {
+        let message =
+            kept.map(|publication| Box::new(Cached { message: publication.message, enqueued: now }));
         self.prepared.push(Prepared { meta, span, message });
         self.places.push(at);
     }

@@ -10,7 +10,7 @@ use busway_core::{Error, ErrorKind, Outcome, Publication, Queue, Receipt, Result
 use tokio::sync::oneshot;
 
 use crate::files::ReadError;
-use crate::index::{Cached, Item, Token};
+use crate::index::{Item, Token};
 use crate::log::record::{self, Waiting};
 use crate::ops::{Op, Prepared, SettleOp, Settled};
 use crate::receiver::{lease_lost, off_the_runtime};
@@ -243,8 +243,7 @@ fn dig(store: &Store, number: u16, dead: Dead) -> (usize, Result<Work>) {
     let publication = Publication::new(Queue::Dead, message);
     let mut bytes = Vec::new();
     let (meta, span) = record::put_publication(&mut bytes, &publication, number, now);
-    let message = Box::new(Cached { message: publication.message, enqueued: now });
-    let prepared = Box::new(Prepared { meta, span, message });
+    let prepared = Prepared { meta, span, message: None };
     (at, Ok((at, token, item.position, Settled::Moves { bytes, prepared })))
 }
 

@@ -4,6 +4,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::build::Built;
 use super::{Committer, answer};
+use crate::codec;
 use crate::index::{Arrival, Place};
 use crate::log::Appended;
 use crate::log::frame::GROUP_HEADER;
@@ -70,10 +71,10 @@ impl Committer {
                             match settled {
                                 Settled::Gone => index.finish(token, now),
                                 Settled::Waits(waiting) => index.put_back(token, &waiting, now),
-                                Settled::Moves { prepared, .. } => {
+                                Settled::Moves { prepared, bytes } => {
                                     if let Some((position, base)) = moves.next() {
                                         let at = place(*base, prepared.span);
-                                        index.replace(token, &arrival(&prepared, *position, at), now);
+                                        index.replace(token, &arrival(&prepared, &bytes, *position, at), now);
                                         self.next_position = self.next_position.max(*position + 1);
                                     }
                                 }
@@ -117,8 +118,10 @@ impl Committer {
             self.store.with(|index, now| {
                 for (prepared, position) in some {
                     let at = place(base, prepared.span);
-                    let slot = index.add(&arrival(&prepared, position, at), now);
-                    index.remember(slot, prepared.message);
+                    let slot = index.add(&arrival(&prepared, &op.bytes, position, at), now);
+                    if let Some(message) = prepared.message {
+                        index.remember(slot, message);
+                    }
                 }
             });
         }
@@ -126,14 +129,10 @@ impl Committer {
     }
 }
 
-fn arrival(prepared: &Prepared, position: u64, place: Place) -> Arrival<'_> {
-    Arrival {
-        position,
-        meta: &prepared.meta,
-        place,
-        destination: prepared.message.message.destination.as_deref(),
-        account: prepared.message.message.account.as_deref(),
-        waited: None,
-        deliveries: 0,
-    }
+/// What the index is told of a message whose record stands in `bytes`.
+fn arrival<'a>(prepared: &'a Prepared, bytes: &'a [u8], position: u64, place: Place) -> Arrival<'a> {
+    let Span { body, length, .. } = prepared.span;
+    #[expect(clippy::expect_used, reason = "this process wrote the record just now")]
+    let (account, destination) = codec::decode_party(&bytes[body..body + length]).expect("a record");
+    Arrival { position, meta: &prepared.meta, place, destination, account, waited: None, deliveries: 0 }
 }

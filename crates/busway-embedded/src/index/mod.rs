@@ -56,6 +56,9 @@ use take::ReceiverState;
 pub(crate) use take::{Ask, Item, Taken};
 use uncounted::Uncounted;
 
+/// Messages that stand ready in a queue whose new ones are likely to be read soon.
+const SHORT: u64 = 16_384;
+
 /// The two clocks, read together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
@@ -284,12 +287,17 @@ impl Index {
         self.entries.remove(slot);
     }
 
+    /// Whether a message that comes now is likely to be read before many others.
+    pub(crate) fn is_short(&self, queue: u16) -> bool {
+        self.queues[usize::from(queue)].counts.ready < SHORT
+    }
+
     /// Keeps the message that was just published for its first reader, where it is likely to be
     /// read soon.
     pub(crate) fn remember(&mut self, slot: u32, cached: Box<Cached>) {
         let entry = &self.entries[slot];
-        let queue = &self.queues[usize::from(self.destinations[self.lanes[entry.lane].destination].queue)];
-        let soon = entry.state == State::Ready && queue.counts.ready < 16_384;
+        let soon = entry.state == State::Ready
+            && self.is_short(self.destinations[self.lanes[entry.lane].destination].queue);
         let (weight, position) = (entry.weight as usize, entry.position);
         if !soon || !self.cache.fits(weight) {
             self.bells.trash.push(cached);
