@@ -123,14 +123,25 @@ macro_rules! field {
     };
 }
 
-/// Every attribute that has a field of its own, in the order in which it is written.
-static KNOWN: [(&str, Field); 20] = [
+/// How many attributes have a field of their own.
+pub(super) const KNOWN_COUNT: usize = 20;
+
+macro_rules! known {
+    ($(($name:literal, $field:expr)),* $(,)?) => {
+        /// Every attribute that has a field of its own, in the order in which it is written.
+        static KNOWN: [(&str, Field); KNOWN_COUNT] = [$(($name, $field)),*];
+        /// Their headers on HTTP, in the same order.
+        pub(super) const KNOWN_HEADERS: [&str; KNOWN_COUNT] = [$(concat!("ce-", $name)),*];
+    };
+}
+
+known![
     ("id", field!(Required, id)),
     ("source", field!(Required, source)),
     ("type", field!(Required, r#type)),
     ("subject", field!(Core, subject)),
     ("time", Field::Time),
-    (DATA_CONTENT_TYPE, field!(Core, datacontenttype)),
+    ("datacontenttype", field!(Core, datacontenttype)),
     ("dataschema", field!(Core, dataschema)),
     ("partitionkey", field!(Text, partitionkey)),
     ("expirytime", field!(Moment, expires_at)),
@@ -150,18 +161,19 @@ static KNOWN: [(&str, Field); 20] = [
 /// The one known attribute with a header of its own on HTTP.
 pub(super) const DATA_CONTENT_TYPE: &str = "datacontenttype";
 
-/// Hands every attribute that the message has to `write`, all but `specversion`. Extensions that
-/// [`check`] refuses are left out: their names would break the form, or stand for another
-/// attribute.
-pub(super) fn each<'m>(message: &'m Message, mut write: impl FnMut(&'m str, Value<'m>)) {
-    for (name, field) in &KNOWN {
+/// Hands every attribute that the message has to `write`, all but `specversion`, with its place in
+/// [`KNOWN`] where it has one. Extensions that [`check`] refuses are left out: their names would break
+/// the form, or stand for another attribute.
+pub(super) fn each<'m>(message: &'m Message, mut write: impl FnMut(Option<usize>, &'m str, Value<'m>)) {
+    for (place, (name, field)) in KNOWN.iter().enumerate() {
         if let Some(value) = field.value(message) {
-            write(name, value);
+            write(Some(place), name, value);
         }
     }
     for (name, value) in &message.extensions {
         if is_extension_name(name) {
             write(
+                None,
                 name,
                 match value {
                     AttributeValue::Boolean(value) => Value::Boolean(*value),

@@ -1,16 +1,54 @@
 //! Binary mode over HTTP: attributes as `ce-` headers, data as the body.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 use super::DecodeError;
-use super::attributes::{Builder, DATA_CONTENT_TYPE, Given, SPEC_VERSION, each};
+use super::attributes::{Builder, DATA_CONTENT_TYPE, Given, KNOWN_COUNT, KNOWN_HEADERS, SPEC_VERSION, each};
 use crate::message::Message;
 
 /// What is percent-encoded beside everything that is not ASCII (3.1.3.2).
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// How many names [`NAMES`] has.
+const NAME_COUNT: usize = 2 + KNOWN_COUNT;
+/// Place of the first attribute in [`NAMES`].
+const ATTRIBUTES: usize = 2;
+/// About how many bytes the values of a message's headers have.
+const VALUE_BYTES: usize = 384;
+
+/// The names that headers of a message may have, in lower case: all but those of extensions.
+pub const NAMES: [&str; NAME_COUNT] = {
+    let mut names = ["content-type"; NAME_COUNT];
+    names[1] = "ce-specversion";
+    let mut place = 0;
+    while place < KNOWN_COUNT {
+        names[ATTRIBUTES + place] = KNOWN_HEADERS[place];
+        place += 1;
+    }
+    names
+};
+
+/// The name of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name<'m> {
+    /// The one at this place of [`NAMES`].
+    Known(usize),
+    /// `ce-` and this, the name of an extension.
+    Extension(&'m str),
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(place) => f.write_str(NAMES.get(*place).copied().unwrap_or_default()),
+            Self::Extension(name) => write!(f, "ce-{name}"),
+        }
+    }
+}
 
 /// The headers of a message, names in lower case: `content-type` and a `ce-` header for each
 /// attribute, values percent-encoded as the HTTP binding of CloudEvents 1.0.2 says (3.1.3.2).
@@ -19,18 +57,31 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 /// header could hold stands percent-encoded in `ce-datacontenttype`, which [`decode`] prefers.
 #[must_use]
 pub fn encode(message: &Message) -> Vec<(String, String)> {
-    let mut headers = Vec::with_capacity(12 + message.extensions.len());
+    let text = |value: Bytes| String::from_utf8_lossy(&value).into_owned();
+    headers(message).into_iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+}
+
+/// What [`encode`] gives, for those who send many: names by their place, and values that share one
+/// buffer.
+#[must_use]
+pub fn headers(message: &Message) -> Vec<(Name<'_>, Bytes)> {
+    let mut headers = Vec::with_capacity(14 + message.extensions.len());
+    let mut values = BytesMut::with_capacity(VALUE_BYTES);
     let given = message.datacontenttype.as_deref().filter(|given| !given.is_empty());
     let legal = is_field_value(message.content_type_or_default());
     if given.is_some() || !message.data.is_empty() {
         let content_type = if legal { message.content_type_or_default() } else { "application/octet-stream" };
-        headers.push(("content-type".to_owned(), content_type.to_owned()));
+        values.extend_from_slice(content_type.as_bytes());
+        headers.push((Name::Known(0), values.split().freeze()));
     }
-    headers.push(("ce-specversion".to_owned(), SPEC_VERSION.to_owned()));
-    each(message, |name, value| {
+    headers.push((Name::Known(1), Bytes::from_static(SPEC_VERSION.as_bytes())));
+    each(message, |place, name, value| {
         if name != DATA_CONTENT_TYPE || !legal {
-            let text = value.into_text();
-            headers.push((format!("ce-{name}"), utf8_percent_encode(&text, ESCAPED).to_string()));
+            for piece in utf8_percent_encode(&value.into_text(), ESCAPED) {
+                values.extend_from_slice(piece.as_bytes());
+            }
+            let name = place.map_or(Name::Extension(name), |place| Name::Known(ATTRIBUTES + place));
+            headers.push((name, values.split().freeze()));
         }
     });
     headers

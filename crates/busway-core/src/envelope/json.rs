@@ -69,7 +69,7 @@ pub fn decode_batch(text: &[u8], max: usize) -> Result<Vec<Message>, DecodeError
 
 fn write_event(out: &mut Vec<u8>, message: &Message) {
     out.extend_from_slice(br#"{"specversion":"1.0""#);
-    each(message, |name, value| {
+    each(message, |_, name, value| {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");

@@ -86,7 +86,7 @@ pub(super) async fn deliver(
 /// Sends the request, over a kept connection if there is one, until the peer has received it.
 async fn received(endpoint: &HttpEndpoint, message: &Message) -> Result<(Link, Answer), DeliveryError> {
     if !endpoint.readers.slow.load(Relaxed)
-        && let Some(link) = endpoint.pool.take().await
+        && let Some(link) = endpoint.pool.take()
         && let Ok(received) = over(endpoint, link, message).await?
     {
         return Ok(received);

@@ -73,11 +73,13 @@ impl Link {
     /// carry a further request.
     pub(super) async fn finish(&mut self, body: Incoming, max: usize) -> bool {
         let ended = self.discard(body, max).await;
-        poll_fn(|cx| {
-            self.drive(cx);
-            if self.meter.flushed() || self.ended() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        if !self.meter.flushed() {
+            poll_fn(|cx| {
+                self.drive(cx);
+                if self.meter.flushed() || self.ended() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
         ended && self.ready().await
     }
 
@@ -106,7 +108,7 @@ impl Link {
     }
 
     /// Whether a request can be sent now.
-    pub(super) async fn ready(&mut self) -> bool {
+    async fn ready(&mut self) -> bool {
         poll_fn(|cx| {
             self.drive(cx);
             Poll::Ready(matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(()))))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -167,11 +167,21 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let tcp = &self.0.tcp;
         loop {
-            ready!(self.0.tcp.poll_read_ready(cx))?;
-            match self.0.tcp.try_read_buf(buf) {
+            ready!(tcp.poll_read_ready(cx))?;
+            let room = buf.remaining();
+            let mut read = None;
+            // Less than there was room for is all that the kernel has. To say so here spares the
+            // call that would find nothing.
+            let tried = tcp.try_io(Interest::READABLE, || {
+                let n = *read.insert(tcp.try_read_buf(buf)?);
+                if n > 0 && n < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match tried {
+                _ if read.is_some() => return Poll::Ready(Ok(())),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(drop)),
+                tried => return Poll::Ready(tried),
             }
         }
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use busway_core::envelope::http::{NAMES, Name};
 use busway_core::{DeliveryError, Error, ErrorKind, Message, Result, envelope};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -33,6 +34,8 @@ const TAKEN: [&str; 10] = [
 pub(super) struct Template {
     path: Uri,
     headers: HeaderMap,
+    /// Those of messages, by their place in [`NAMES`].
+    names: [HeaderName; NAMES.len()],
 }
 
 impl std::fmt::Debug for Template {
@@ -69,7 +72,7 @@ impl Template {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self { path: target.path.clone(), headers })
+        Ok(Self { path: target.path.clone(), headers, names: NAMES.map(HeaderName::from_static) })
     }
 
     /// The request that delivers `message` over the connection that `meter` watches; it asks the
@@ -84,21 +87,32 @@ impl Template {
             Request::new(Payload { data: Some(message.data.clone()), meter: Arc::clone(meter) });
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.path.clone();
-        let mut headers = self.headers.clone();
-        for (name, value) in envelope::http::encode(message) {
-            let (Ok(key), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value))
-            else {
-                let detail = format!("{name:?} cannot be sent as a header");
-                return Err(DeliveryError::reject("encode", detail));
-            };
-            headers.insert(key, value);
-        }
+        *request.headers_mut() = self.headers(message)?;
         if last {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        *request.headers_mut() = headers;
         meter.begin(message.data.len());
         Ok(request)
+    }
+
+    fn headers(&self, message: &Message) -> Result<HeaderMap, DeliveryError> {
+        let own = envelope::http::headers(message);
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + own.len() + 1);
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        for (name, value) in own {
+            let key = match name {
+                Name::Known(place) => self.names.get(place).cloned(),
+                Name::Extension(_) => HeaderName::try_from(name.to_string()).ok(),
+            };
+            let (Some(key), Ok(value)) = (key, HeaderValue::from_maybe_shared(value)) else {
+                let detail = format!("\"{name}\" cannot be sent as a header");
+                return Err(DeliveryError::reject("encode", detail));
+            };
+            headers.append(key, value);
+        }
+        Ok(headers)
     }
 }
 

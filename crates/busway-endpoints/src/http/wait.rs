@@ -45,7 +45,7 @@ async fn answered(
     endpoint: &HttpEndpoint,
     message: &Message,
 ) -> Result<(Link, Response<Incoming>), DeliveryError> {
-    if let Some(mut link) = endpoint.pool.take().await {
+    if let Some(mut link) = endpoint.pool.take() {
         let request = endpoint.template.request(message, &link.meter, false)?;
         match link.exchange(request).await {
             // A server that gave up on an idle connection may say 408 before it closes it; that is
