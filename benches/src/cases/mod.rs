@@ -1,5 +1,6 @@
 //! The cases, one file each.
 
+mod http;
 mod route;
 
 use anyhow::Result;
@@ -17,4 +18,4 @@ pub struct Case {
 }
 
 /// All of them.
-pub const CASES: &[Case] = &[route::CASE];
+pub const CASES: &[Case] = &[route::CASE, http::CASE];

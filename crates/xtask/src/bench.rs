@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: builds the program of the benches as it is released, and runs it.
+//! `cargo xtask bench`: builds the program of the benches and `busway` as they are released, and runs
+//! the former.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -7,13 +8,15 @@ use crate::Verdict;
 use crate::workspace::{self, Metadata};
 
 const PACKAGE: &str = "busway-benches";
+/// What is measured as a program, and the variable that tells the benches where it is.
+const MEASURED: (&str, &str, &str) = ("busway-cli", "busway", "BUSWAY_BIN");
 
 /// Hands all arguments on; the program's exit code becomes the task's.
 pub(crate) fn run(arguments: &[OsString]) -> Result<Verdict, String> {
     let root = workspace::root()?;
     let target = Metadata::load_members(&root)?.target_directory;
     let built = workspace::cargo(&root)
-        .args(["build", "--release", "--locked", "--quiet", "--package", PACKAGE])
+        .args(["build", "--release", "--locked", "--quiet", "--package", PACKAGE, "--package", MEASURED.0])
         .status()
         .map_err(|error| format!("cargo build could not be started: {error}"))?;
     if !built.success() {
@@ -25,6 +28,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<Verdict, String> {
         .arg("--dir")
         .arg(target.join("bench"))
         .args(arguments)
+        .env(MEASURED.2, target.join("release").join(MEASURED.1))
         .current_dir(&root)
         .status()
         .map_err(|error| format!("{} could not be started: {error}", program.display()))?;
