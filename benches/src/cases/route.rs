@@ -25,7 +25,7 @@ const ENDPOINTS: usize = 100;
 const MATCHING: usize = 3;
 const ACCOUNTS: u64 = 100_000;
 const BATCH: usize = 1024;
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 200;
 
 fn run(bench: &mut Bench<'_>) -> Result<()> {
     let types = demo_types(Path::new(DEMO_DATA))?;

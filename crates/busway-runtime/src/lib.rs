@@ -65,5 +65,5 @@ pub use faults::Faults;
 pub use handler::{ActorEndpoint, Delivery, HandlerError};
 pub use options::{EndpointSpec, FlowOptions, Order, RestartPolicy, RetrySchedule, RuntimeOptions};
 pub use pace::Rate;
-pub use routes::{RouteSpec, Routes};
+pub use routes::{Destinations, RouteSpec, Routes};
 pub use runtime::Runtime;

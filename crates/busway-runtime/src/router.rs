@@ -15,7 +15,7 @@ use crate::figures::Totals;
 use crate::inbox::{Inbox, Poke};
 use crate::lanes_open::LanesOpen;
 use crate::producer::{Desk, Parcel};
-use crate::routes::Routes;
+use crate::routes::{Destinations, Routes};
 use crate::share::Shares;
 use crate::source::Part;
 use crate::target::{Offer, Target};
@@ -71,9 +71,9 @@ pub(crate) struct Desks {
 enum Plan {
     Dead(Reason),
     /// To `delayed`, once, before its deliveries begin.
-    Share(Vec<usize>),
+    Share(Destinations),
     To {
-        destinations: Vec<usize>,
+        destinations: Destinations,
         loud: bool,
     },
 }

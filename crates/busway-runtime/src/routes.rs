@@ -1,8 +1,24 @@
 //! Which messages go to which endpoints.
 
+mod pattern;
+#[cfg(test)]
+mod tests;
+mod tree;
+
 use std::sync::Arc;
 
 use busway_core::{Error, ErrorKind, Message, Result};
+use smallvec::SmallVec;
+
+use pattern::{Pattern, Words};
+use tree::Tree;
+
+/// The numbers of the endpoints that a message goes to.
+pub type Destinations = SmallVec<[usize; 4]>;
+
+/// Where a route has more pairs of a type and an account than these, its accounts have a tree of
+/// their own: an entry for each pair would take memory by the product.
+const PAIRS: usize = 256;
 
 /// A route as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,29 +33,31 @@ pub struct RouteSpec {
     pub to: Vec<String>,
 }
 
-/// All routes of a bus, compiled.
+/// All routes of a bus, compiled: a tree of the types, and at its ends trees of the accounts. What a
+/// message costs depends on its words and on the routes that match, and not on how many there are.
 #[derive(Debug)]
 pub struct Routes {
+    words: Words,
+    types: Tree<End>,
     routes: Vec<Route>,
     endpoints: usize,
 }
 
 #[derive(Debug)]
 struct Route {
-    types: Vec<Pattern>,
-    accounts: Vec<Pattern>,
     to: Vec<usize>,
+    /// The accounts, where they are not in the tree of the types.
+    accounts: Option<Tree<()>>,
 }
 
-#[derive(Debug)]
-enum Word {
-    Exact(Box<str>),
-    One,
-    Many,
+/// The routes whose patterns of types end at one place of the tree, by their numbers.
+#[derive(Debug, Default)]
+struct End {
+    of_all: Vec<usize>,
+    of_accounts: Option<Box<Tree<Vec<usize>>>>,
+    /// Routes with a tree of their own.
+    apart: Vec<usize>,
 }
-
-#[derive(Debug)]
-struct Pattern(Vec<Word>);
 
 impl Routes {
     /// Compiles routes; endpoints are numbered by their place in `endpoints`.
@@ -47,35 +65,62 @@ impl Routes {
     /// # Errors
     /// `Configuration` for an empty or malformed pattern, or an endpoint that is not there.
     pub fn compile(specs: &[RouteSpec], endpoints: &[Arc<str>]) -> Result<Self> {
-        let routes = specs.iter().map(|spec| Route::compile(spec, endpoints)).collect::<Result<_>>()?;
-        Ok(Self { routes, endpoints: endpoints.len() })
+        Self::compile_with(specs, endpoints, PAIRS)
+    }
+
+    fn compile_with(specs: &[RouteSpec], endpoints: &[Arc<str>], pairs: usize) -> Result<Self> {
+        let mut compiled = Self {
+            words: Words::default(),
+            types: Tree::default(),
+            routes: Vec::with_capacity(specs.len()),
+            endpoints: endpoints.len(),
+        };
+        for spec in specs {
+            compiled.add(spec, endpoints, pairs)?;
+        }
+        Ok(compiled)
     }
 
     /// The endpoints a message goes to, each once, in the order of the routes.
     #[must_use]
-    pub fn destinations(&self, message: &Message) -> Vec<usize> {
-        let mut found: Vec<usize> = Vec::new();
-        let words: Vec<&str> = message.r#type.split('.').collect();
-        for route in &self.routes {
-            if !route.matches(&words, message) {
-                continue;
-            }
-            for to in &route.to {
-                if !found.contains(to) {
-                    found.push(*to);
-                }
-            }
-            if found.len() == self.endpoints {
-                break;
+    pub fn destinations(&self, message: &Message) -> Destinations {
+        let mut matching = self.matching(message);
+        matching.sort_unstable();
+        let mut found = Destinations::new();
+        let mut seen: SmallVec<[u64; 4]> = SmallVec::from_elem(0, self.endpoints.div_ceil(64));
+        for to in matching.iter().flat_map(|route| &self.routes[*route].to) {
+            let (seen, bit) = (&mut seen[to / 64], 1 << (to % 64));
+            if *seen & bit == 0 {
+                *seen |= bit;
+                found.push(*to);
             }
         }
         found
     }
-}
 
-impl Route {
-    fn compile(spec: &RouteSpec, endpoints: &[Arc<str>]) -> Result<Self> {
-        let refuse = |detail: String| Error::new("route", ErrorKind::Configuration, detail);
+    /// The numbers of the routes that match, in any order; a route of several types may be there
+    /// more than once.
+    fn matching(&self, message: &Message) -> SmallVec<[usize; 16]> {
+        let types = self.words.of(&message.r#type);
+        let accounts = message.account.as_ref().map(|account| self.words.of(account));
+        let mut matching = SmallVec::new();
+        self.types.find(&types, |end| {
+            matching.extend_from_slice(&end.of_all);
+            let Some(accounts) = &accounts else { return };
+            if let Some(tree) = &end.of_accounts {
+                tree.find(accounts, |routes| matching.extend_from_slice(routes));
+            }
+            for route in &end.apart {
+                let tree = self.routes[*route].accounts.as_ref();
+                if tree.is_some_and(|tree| tree.matches(accounts)) {
+                    matching.push(*route);
+                }
+            }
+        });
+        matching
+    }
+
+    fn add(&mut self, spec: &RouteSpec, endpoints: &[Arc<str>], pairs: usize) -> Result<()> {
         if spec.types.is_empty() {
             return Err(refuse("a route has no type".to_owned()));
         }
@@ -85,116 +130,36 @@ impl Route {
                 .position(|endpoint| **endpoint == **name)
                 .ok_or_else(|| refuse(format!("a route names the endpoint {name:?}, which does not exist")))
         });
-        Ok(Self {
-            types: spec.types.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?,
-            accounts: spec.accounts.iter().map(|text| Pattern::account(text)).collect::<Result<_>>()?,
-            to: to.collect::<Result<_>>()?,
-        })
-    }
-
-    fn matches(&self, words: &[&str], message: &Message) -> bool {
-        let account = || {
-            self.accounts.is_empty()
-                || message.account.as_ref().is_some_and(|account| {
-                    let words: Vec<&str> = account.split('.').collect();
-                    self.accounts.iter().any(|pattern| matches(&pattern.0, &words))
-                })
-        };
-        account() && self.types.iter().any(|pattern| matches(&pattern.0, words))
-    }
-}
-
-impl Pattern {
-    /// A pattern of accounts: as of types, but that `*` alone matches every account.
-    fn account(text: &str) -> Result<Self> {
-        if text == "*" { Ok(Self(vec![Word::Many])) } else { Self::parse(text) }
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        let word = |word: &str| match word {
-            "" => Err(Error::new("route", ErrorKind::Configuration, format!("{text:?} has an empty word"))),
-            "*" => Ok(Word::One),
-            "#" => Ok(Word::Many),
-            exact => Ok(Word::Exact(exact.into())),
-        };
-        Ok(Self(text.split('.').map(word).collect::<Result<_>>()?))
-    }
-}
-
-/// Matches in time linear in the product of the two lengths: only the last `#` is ever returned to.
-fn matches(pattern: &[Word], words: &[&str]) -> bool {
-    let (mut at, mut seen) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    loop {
-        match pattern.get(at) {
-            Some(Word::Many) => {
-                retry = Some((at, seen));
-                at += 1;
-                continue;
+        let to = to.collect::<Result<_>>()?;
+        let types = patterns(&spec.types, |text| Pattern::parse(text, &mut self.words))?;
+        let accounts = patterns(&spec.accounts, |text| Pattern::account(text, &mut self.words))?;
+        let number = self.routes.len();
+        let apart = types.len() * accounts.len() > pairs;
+        for r#type in &types {
+            let end = self.types.end(r#type);
+            match &accounts[..] {
+                [] => end.of_all.push(number),
+                _ if apart => end.apart.push(number),
+                accounts => {
+                    let tree = end.of_accounts.get_or_insert_default();
+                    accounts.iter().for_each(|account| tree.end(account).push(number));
+                }
             }
-            Some(Word::One) if seen < words.len() => {
-                (at, seen) = (at + 1, seen + 1);
-                continue;
-            }
-            Some(Word::Exact(exact)) if words.get(seen).is_some_and(|word| *word == &**exact) => {
-                (at, seen) = (at + 1, seen + 1);
-                continue;
-            }
-            None if seen == words.len() => return true,
-            _ => {}
         }
-        match retry {
-            Some((many, from)) if from < words.len() => {
-                retry = Some((many, from + 1));
-                (at, seen) = (many + 1, from + 1);
-            }
-            _ => return false,
-        }
+        let accounts = apart.then(|| {
+            let mut tree = Tree::default();
+            accounts.iter().for_each(|account| *tree.end(account) = ());
+            tree
+        });
+        self.routes.push(Route { to, accounts });
+        Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
+fn patterns(texts: &[String], parse: impl FnMut(&str) -> Result<Pattern>) -> Result<Vec<Pattern>> {
+    texts.iter().map(String::as_str).map(parse).collect()
+}
 
-    fn hit(pattern: &str, text: &str) -> bool {
-        let words: Vec<&str> = text.split('.').collect();
-        matches(&Pattern::parse(pattern).unwrap().0, &words)
-    }
-
-    #[test]
-    fn patterns_match_words() {
-        assert!(hit("item.*", "item.updated"));
-        assert!(!hit("item.*", "item"));
-        assert!(!hit("item.*", "item.a.b"));
-        assert!(hit("customer.#", "customer"));
-        assert!(hit("customer.#", "customer.a.b"));
-        assert!(!hit("customer.#", "customers.a"));
-        assert!(hit("#", "anything.at.all"));
-        assert!(hit("#.done", "a.b.done"));
-        assert!(hit("a.#.b.#.c", "a.x.b.b.y.c"));
-        assert!(!hit("a.#.b.#.c", "a.x.y.c"));
-        assert!(hit("*.#.*", "a.b"));
-        assert!(!hit("*.#.*", "a"));
-    }
-
-    #[test]
-    fn an_endpoint_gets_a_message_once() {
-        let endpoints: Vec<Arc<str>> = vec!["a".into(), "b".into()];
-        let route = |types: &[&str], accounts: &[&str], to: &[&str]| RouteSpec {
-            types: types.iter().map(ToString::to_string).collect(),
-            accounts: accounts.iter().map(ToString::to_string).collect(),
-            to: to.iter().map(ToString::to_string).collect(),
-        };
-        let routes = Routes::compile(
-            &[route(&["x.*"], &[], &["b"]), route(&["#"], &["acme"], &["a", "b"])],
-            &endpoints,
-        )
-        .unwrap();
-        assert_eq!(routes.destinations(&Message::new("x.y", "")), vec![1]);
-        assert_eq!(routes.destinations(&Message::new("x.y", "").account("acme")), vec![1, 0]);
-        assert!(routes.destinations(&Message::new("z", "").account("other")).is_empty());
-        assert!(Routes::compile(&[route(&["x"], &[], &["c"])], &endpoints).is_err());
-    }
+fn refuse(detail: String) -> Error {
+    Error::new("route", ErrorKind::Configuration, detail)
 }
