@@ -136,22 +136,23 @@ impl Routes {
         let number = self.routes.len();
         let apart = types.len() * accounts.len() > pairs;
         for r#type in &types {
-            let end = self.types.end(r#type);
+            let end = self.types.end(r#type)?;
             match &accounts[..] {
                 [] => end.of_all.push(number),
                 _ if apart => end.apart.push(number),
                 accounts => {
                     let tree = end.of_accounts.get_or_insert_default();
-                    accounts.iter().for_each(|account| tree.end(account).push(number));
+                    for account in accounts {
+                        tree.end(account)?.push(number);
+                    }
                 }
             }
         }
-        let accounts = apart.then(|| {
-            let mut tree = Tree::default();
-            accounts.iter().for_each(|account| *tree.end(account) = ());
-            tree
-        });
-        self.routes.push(Route { to, accounts });
+        let mut own = Tree::default();
+        for account in accounts.iter().filter(|_| apart) {
+            let () = own.end(account)?;
+        }
+        self.routes.push(Route { to, accounts: apart.then_some(own) });
         Ok(())
     }
 }

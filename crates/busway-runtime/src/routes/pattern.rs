@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::refuse;
 
 /// The number of a word that no pattern has.
-const UNKNOWN: u32 = u32::MAX;
+pub(super) const UNKNOWN: u32 = u32::MAX;
 
 /// A text as the numbers of its words.
 pub(super) type Text = SmallVec<[u32; 8]>;

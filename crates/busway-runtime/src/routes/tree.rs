@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::pattern::{Pattern, Step, Text};
+use busway_core::Result;
 
-const ROOT: usize = 0;
+use super::pattern::{Pattern, Step, Text, UNKNOWN};
+use super::refuse;
+
+const ROOT: u32 = 0;
 
 /// Patterns, and what is kept at the end of each.
 #[derive(Debug)]
 pub(super) struct Tree<E> {
     places: Vec<Place<E>>,
-    /// From a place by a word.
-    words: HashMap<(usize, u32), usize, RandomState>,
+    /// From a place by a word, see [`edge`].
+    words: HashMap<u64, u32, RandomState>,
 }
 
 /// Where patterns with the same beginning part.
@@ -23,13 +26,13 @@ struct Place<E> {
     /// Reached by `#`: every further word leads to itself.
     stays: bool,
     by_word: bool,
-    by_one: Option<usize>,
-    by_many: Option<usize>,
+    by_one: Option<u32>,
+    by_many: Option<u32>,
     end: Option<E>,
 }
 
 /// The places reached so far, each once.
-type Reached = SmallVec<[usize; 16]>;
+type Reached = SmallVec<[u32; 16]>;
 
 impl<E> Default for Tree<E> {
     fn default() -> Self {
@@ -39,27 +42,33 @@ impl<E> Default for Tree<E> {
 
 impl<E> Tree<E> {
     /// Calls `found` once for the end of each pattern that matches.
-    pub(super) fn find(&self, text: &Text, found: impl FnMut(&E)) {
-        let (mut here, mut next) = (Reached::new(), Reached::new());
-        self.reach(ROOT, &mut here);
+    pub(super) fn find(&self, text: &Text, mut found: impl FnMut(&E)) {
+        let (mut here, mut next) = (&mut Reached::new(), &mut Reached::new());
+        self.reach(ROOT, here);
         for word in text {
-            for at in here.drain(..) {
-                let place = &self.places[at];
+            next.clear();
+            for at in here.iter() {
+                let place = &self.places[*at as usize];
                 if place.stays {
-                    self.reach_once(at, &mut next);
+                    self.reach_once(*at, next);
                 }
                 if place.by_word
-                    && let Some(to) = self.words.get(&(at, *word))
+                    && *word != UNKNOWN
+                    && let Some(to) = self.words.get(&edge(*at, *word))
                 {
-                    self.reach(*to, &mut next);
+                    self.reach(*to, next);
                 }
                 if let Some(to) = place.by_one {
-                    self.reach(to, &mut next);
+                    self.reach(to, next);
                 }
             }
             std::mem::swap(&mut here, &mut next);
         }
-        here.iter().filter_map(|at| self.places[*at].end.as_ref()).for_each(found);
+        for at in here.iter() {
+            if let Some(end) = &self.places[*at as usize].end {
+                found(end);
+            }
+        }
     }
 
     /// Whether any pattern matches.
@@ -70,21 +79,25 @@ impl<E> Tree<E> {
     }
 
     /// The end of a pattern, made where it is not there yet.
-    pub(super) fn end(&mut self, pattern: &Pattern) -> &mut E
+    pub(super) fn end(&mut self, pattern: &Pattern) -> Result<&mut E>
     where
         E: Default,
     {
-        let at = pattern.0.iter().fold(ROOT, |at, step| self.step(at, *step));
-        self.places[at].end.get_or_insert_default()
+        let mut at = ROOT;
+        for step in &pattern.0 {
+            at = self.step(at, *step)?;
+        }
+        Ok(self.places[at as usize].end.get_or_insert_default())
     }
 
-    fn step(&mut self, at: usize, step: Step) -> usize {
-        let new = self.places.len();
-        let place = &mut self.places[at];
+    fn step(&mut self, at: u32, step: Step) -> Result<u32> {
+        let too_many = |_| refuse("the routes have too many patterns".to_owned());
+        let new = u32::try_from(self.places.len()).map_err(too_many)?;
+        let place = &mut self.places[at as usize];
         let to = match step {
             Step::Exact(word) => {
                 place.by_word = true;
-                *self.words.entry((at, word)).or_insert(new)
+                *self.words.entry(edge(at, word)).or_insert(new)
             }
             Step::One => *place.by_one.get_or_insert(new),
             Step::Many => *place.by_many.get_or_insert(new),
@@ -92,24 +105,28 @@ impl<E> Tree<E> {
         if to == new {
             self.places.push(Place::new(matches!(step, Step::Many)));
         }
-        to
+        Ok(to)
     }
 
     /// Adds a place that is reached by its one way from its parent, and what a `#` of no words leads
     /// to from there.
-    fn reach(&self, at: usize, reached: &mut Reached) {
+    fn reach(&self, at: u32, reached: &mut Reached) {
         reached.push(at);
-        if let Some(to) = self.places[at].by_many {
+        if let Some(to) = self.places[at as usize].by_many {
             self.reach_once(to, reached);
         }
     }
 
     /// As [`Tree::reach`], for a place that stays: it can be reached by its parent and by itself.
-    fn reach_once(&self, at: usize, reached: &mut Reached) {
+    fn reach_once(&self, at: u32, reached: &mut Reached) {
         if !reached.contains(&at) {
             self.reach(at, reached);
         }
     }
+}
+
+fn edge(from: u32, word: u32) -> u64 {
+    u64::from(from) << 32 | u64::from(word)
 }
 
 impl<E> Place<E> {
