@@ -37,8 +37,11 @@ pub(super) struct Words(HashMap<Box<[u8]>, u32, RandomState>);
 impl Words {
     /// The words of a text.
     pub(super) fn of(&self, text: &str) -> Text {
-        let words = text.as_bytes().split(|byte| *byte == b'.');
-        words.map(|word| self.0.get(word).copied().unwrap_or(UNKNOWN)).collect()
+        let mut words = Text::new();
+        for word in text.as_bytes().split(|byte| *byte == b'.') {
+            words.push(self.0.get(word).copied().unwrap_or(UNKNOWN));
+        }
+        words
     }
 
     fn number(&mut self, word: &str) -> Result<u32> {
