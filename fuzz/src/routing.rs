@@ -34,7 +34,7 @@ pub(crate) fn routes(input: &[u8]) {
     let found = bounded(input.len() + work / 64, || routes.destinations(&message));
     let words = |text: &'static str| text;
     let hit = matches(pattern, r#type) && (pattern == words("*") || matches(pattern, account));
-    assert_eq!(found, if hit { vec![0] } else { vec![] }, "{pattern:?} {:?} {account:?}", r#type);
+    assert_eq!(found.to_vec(), if hit { vec![0] } else { vec![] }, "{pattern:?} {:?} {account:?}", r#type);
 }
 
 /// Whether a pattern matches, by all of its ways: the word at each place is tried after each number of words.

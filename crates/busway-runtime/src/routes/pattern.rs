@@ -69,6 +69,9 @@ impl Pattern {
             "#" => Ok(Step::Many),
             exact => words.number(exact).map(Step::Exact),
         };
-        Ok(Self(text.split('.').map(step).collect::<Result<_>>()?))
+        let mut steps = text.split('.').map(step).collect::<Result<Vec<_>>>()?;
+        // Several say no more than one, and one alone leads to no other.
+        steps.dedup_by(|next, before| matches!((next, before), (Step::Many, Step::Many)));
+        Ok(Self(steps))
     }
 }

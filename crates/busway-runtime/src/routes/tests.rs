@@ -87,6 +87,13 @@ fn patterns_match_words() {
     assert!(!hit("a.#.b.#.c", "a.x.y.c"));
     assert!(hit("*.#.*", "a.b"));
     assert!(!hit("*.#.*", "a"));
+    assert!(hit("#.#.a.#.#", "a"));
+}
+
+#[test]
+fn a_pattern_of_many_steps_is_walked_without_going_deep() {
+    let pattern = vec!["#"; 200_000].join(".");
+    assert!(hit(&pattern, "a.b"));
 }
 
 #[test]
