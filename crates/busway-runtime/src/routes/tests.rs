@@ -1,4 +1,5 @@
 //! The tree against the plainest reading of the same rules: every route looked at, one after the other.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
