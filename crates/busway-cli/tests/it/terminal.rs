@@ -68,6 +68,21 @@ fn a_replay_shows_that_it_is_under_way() {
 }
 
 #[test]
+fn a_demo_shows_a_bar_and_leaves_nothing_behind_when_interrupted() {
+    let place = Place::new().env("TERM", "xterm");
+    std::fs::create_dir(place.path("tmp")).unwrap();
+    let pty = Pty::new();
+    let mut command = place.command("demo");
+    command.env("TMPDIR", place.path("tmp")).stdout(pty.stream()).stderr(pty.stream());
+    let demo = Daemon::of(start(command));
+    until("messages are published", || pty.seen().contains("/329"));
+    demo.signal("INT");
+    assert_eq!(demo.ended(), Some(130));
+    assert!(pty.closed().contains("publishing ["));
+    assert_eq!(std::fs::read_dir(place.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
 fn colours_are_on_a_terminal_unless_something_says_no() {
     let place = filled();
     let bold = "\x1b[1mQUEUE";
