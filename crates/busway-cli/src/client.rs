@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use busway::config::Config;
 use busway::core::{Admin, Error, ErrorKind, Result};
-use busway::holder::{Holder, OpenOptions, Purpose};
+use busway::holder::{Holder, OpenOptions, Pulse, Purpose, Reloaded};
 use tokio::time::Instant;
 
 /// How long to wait before a store that was held a moment ago is tried again.
@@ -40,8 +40,15 @@ pub(crate) trait Daemon: Send + Sync {
     /// Its verbs.
     fn admin(&self) -> Arc<dyn Admin>;
 
-    /// Applies what can change live; answers the settings that need a restart.
-    async fn reload(&self, config: &Config) -> Result<Vec<String>>;
+    /// What tells whether it answers.
+    fn pulse(&self) -> Pulse;
+
+    /// How long a stop may take.
+    fn grace(&self) -> Duration;
+
+    /// Applies what can change while messages flow, all of it or nothing; answers what did and what
+    /// needs a restart.
+    async fn reload(&self, config: &Config) -> Result<Reloaded>;
 
     /// Ends when the bus cannot go on by itself.
     async fn failed(&self) -> Error;
@@ -113,7 +120,7 @@ pub(crate) async fn start(config: &Config, timeout: Duration) -> Result<Box<dyn 
             Err(error) => return Err(error),
         }
     };
-    Ok(Box::new(Running { holder, config: config.clone() }))
+    Ok(Box::new(Running(holder)))
 }
 
 /// A bus opened for one verb.
@@ -132,35 +139,40 @@ impl Opened for Local {
 }
 
 /// A bus that runs until it is told to stop.
-struct Running {
-    holder: Holder,
-    config: Config,
-}
+struct Running(Holder);
 
 #[async_trait]
 impl Daemon for Running {
     fn reachable(&self) -> String {
-        let store = busway::registry::embedded_path(&self.config);
+        let store = busway::registry::embedded_path(&self.0.config());
         let socket = store.map(|path| path.join("busway.sock").display().to_string());
-        let http = self.holder.http_address().map(|address| format!("http://{address}"));
+        let http = self.0.http_address().map(|address| format!("http://{address}"));
         let ways: Vec<String> = http.into_iter().chain(socket).collect();
         format!("reachable at {}", ways.join(" and "))
     }
 
     fn admin(&self) -> Arc<dyn Admin> {
-        self.holder.admin()
+        self.0.admin()
     }
 
-    async fn reload(&self, config: &Config) -> Result<Vec<String>> {
-        Ok(self.config.changes(config))
+    fn pulse(&self) -> Pulse {
+        self.0.pulse()
+    }
+
+    fn grace(&self) -> Duration {
+        self.0.config().flow.shutdown_grace
+    }
+
+    async fn reload(&self, config: &Config) -> Result<Reloaded> {
+        self.0.reload(config).await
     }
 
     async fn failed(&self) -> Error {
-        self.holder.failed().await
+        self.0.failed().await
     }
 
     async fn shutdown(self: Box<Self>) -> Result<()> {
-        if self.holder.shutdown().await {
+        if self.0.shutdown().await {
             return Ok(());
         }
         Err(Error::new("stop", ErrorKind::Timeout, "not all that was in hand was finished within the grace")

@@ -12,6 +12,8 @@ mod peek;
 mod publish;
 mod queues;
 mod run;
+mod signals;
+mod watchdog;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -58,7 +60,12 @@ pub(crate) struct Scope {
 impl Scope {
     /// The configuration.
     pub(crate) fn load(&self) -> Outcome<Loaded> {
-        Ok(load(&LoadOptions::from_process(self.common.config.clone(), self.common.set.clone()))?)
+        Ok(load(&self.layers())?)
+    }
+
+    /// Where the configuration comes from.
+    pub(crate) fn layers(&self) -> LoadOptions {
+        LoadOptions::from_process(self.common.config.clone(), self.common.set.clone())
     }
 
     /// Reaches the bus, wherever it is held.

@@ -68,6 +68,16 @@ pub trait Transport: Send + Sync + 'static {
     /// Removes every message of the queue that is not in flight; returns how many.
     async fn purge(&self, queue: &Queue) -> Result<u64>;
 
+    /// Answers once the transport has come to what it is given now: whoever watches over the process
+    /// asks, and takes no answer for a transport that hangs. Nothing is stored. By default it answers
+    /// at once.
+    ///
+    /// # Errors
+    /// Why the transport can do no work any more.
+    async fn answers(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Stops everything in order; messages in hand return to their queues. A second close answers
     /// `Closed`.
     async fn close(&self) -> Result<()>;

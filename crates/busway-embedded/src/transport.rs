@@ -194,6 +194,13 @@ impl Transport for EmbeddedTransport {
         crate::purge::purge(&self.store, number).await
     }
 
+    async fn answers(&self) -> Result<()> {
+        self.store.check("answer")?;
+        let (reply, done) = oneshot::channel();
+        self.store.ops.push(Op::Count { reply: Some(reply) });
+        done.await.unwrap_or_else(|_| Err(self.store.outcome_unknown("answer")))
+    }
+
     async fn close(&self) -> Result<()> {
         if !self.store.begin_close() {
             return Err(closed("close", self.name()));

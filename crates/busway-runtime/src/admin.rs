@@ -35,8 +35,8 @@ impl Admin for Runtime {
             queues.push(self.queue_row(queue, &depth, Some(rate)));
         }
         for queue in self.further_queues() {
-            match self.engine.transport.inspect(queue, &Selector::All).await {
-                Ok(depth) => queues.push(self.queue_row(queue, &depth, None)),
+            match self.engine.transport.inspect(&queue, &Selector::All).await {
+                Ok(depth) => queues.push(self.queue_row(&queue, &depth, None)),
                 // It is declared when its endpoint is opened.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -85,7 +85,7 @@ impl Admin for Runtime {
 
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {
         let mut rows = Vec::new();
-        for target in &self.engine.desks.targets {
+        for target in &self.engine.desks.board.load_full().targets {
             rows.push(self.endpoint_row(target).await?);
         }
         Ok(rows)
@@ -101,7 +101,7 @@ impl Admin for Runtime {
 
     async fn endpoint_test(&self, name: &str) -> Result<String> {
         let target = self.target(name)?;
-        target.spec.endpoint.test().await.map_err(|error| {
+        target.settings.load_full().spec.endpoint.test().await.map_err(|error| {
             Error::new("test", ErrorKind::Unavailable, error.to_string()).at(format!("endpoint {name}"))
         })
     }
@@ -166,7 +166,7 @@ impl Admin for Runtime {
             "totals": self.engine.totals.snapshot(),
             "in_hand": self.in_hand(),
             "unread": self.unread(),
-            "workers": self.engine.desks.targets.first().map_or(0, |target| target.workers.used()),
+            "workers": self.engine.desks.workers.used(),
         })
     }
 
@@ -176,9 +176,10 @@ impl Admin for Runtime {
 }
 
 impl Runtime {
-    fn target(&self, name: &str) -> Result<&Arc<Target>> {
-        self.engine.desks.targets.iter().find(|target| *target.name == *name).ok_or_else(|| {
-            let known: Vec<&str> = self.engine.desks.targets.iter().map(|target| &*target.name).collect();
+    fn target(&self, name: &str) -> Result<Arc<Target>> {
+        let board = self.engine.desks.board.load();
+        board.target(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = board.targets.iter().map(|target| &*target.name).collect();
             Error::new("find", ErrorKind::NotFound, "there is no such endpoint")
                 .at(format!("endpoint {name}"))
                 .advise(format!("there are: {}", known.join(", ")))
@@ -186,8 +187,9 @@ impl Runtime {
     }
 
     /// Queues that endpoints write to, without the bus's own three.
-    fn further_queues(&self) -> BTreeSet<&Queue> {
-        let written = self.engine.desks.targets.iter().filter_map(|target| target.spec.queue.as_ref());
+    fn further_queues(&self) -> BTreeSet<Queue> {
+        let board = self.engine.desks.board.load();
+        let written = board.targets.iter().filter_map(|target| target.settings.load().spec.queue.clone());
         written.filter(|queue| !QUEUES.contains(queue)).collect()
     }
 
@@ -214,7 +216,7 @@ impl Runtime {
         let (calls, limit) = target.gate.calls();
         Ok(EndpointRow {
             endpoint: target.name.to_string(),
-            kind: target.spec.endpoint.kind().to_owned(),
+            kind: target.settings.load().spec.endpoint.kind().to_owned(),
             state: state.to_owned(),
             why,
             in_flight: calls as u64,

@@ -7,8 +7,6 @@ use tokio::sync::Notify;
 /// A pool of credit in messages and bytes.
 #[derive(Debug)]
 pub(crate) struct Credit {
-    messages: usize,
-    bytes: usize,
     used: Mutex<Used>,
     changed: Notify,
 }
@@ -17,11 +15,23 @@ pub(crate) struct Credit {
 struct Used {
     messages: usize,
     bytes: usize,
+    most_messages: usize,
+    most_bytes: usize,
 }
 
 impl Credit {
     pub(crate) fn new(messages: usize, bytes: usize) -> Arc<Self> {
-        Arc::new(Self { messages, bytes, used: Mutex::default(), changed: Notify::new() })
+        let used = Used { most_messages: messages, most_bytes: bytes, ..Used::default() };
+        Arc::new(Self { used: Mutex::new(used), changed: Notify::new() })
+    }
+
+    /// Changes how much there is in all; what is taken stays taken.
+    pub(crate) fn resize(&self, messages: usize, bytes: usize) {
+        {
+            let mut used = self.lock();
+            (used.most_messages, used.most_bytes) = (messages, bytes);
+        }
+        self.changed.notify_waiters();
     }
 
     /// Waits until there is credit; returns how many messages and bytes.
@@ -70,7 +80,7 @@ impl Credit {
 
     fn free(&self) -> (usize, usize) {
         let used = *self.lock();
-        (self.messages.saturating_sub(used.messages), self.bytes.saturating_sub(used.bytes))
+        (used.most_messages.saturating_sub(used.messages), used.most_bytes.saturating_sub(used.bytes))
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -111,6 +121,13 @@ mod tests {
         );
         drop(second);
         assert_eq!(credit.available().await, (1, 6));
+        credit.resize(1, 10);
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_millis(10), credit.available()).await.is_err(),
+            "what is taken counts against the new limit"
+        );
+        credit.resize(3, 10);
+        assert_eq!(credit.available().await, (2, 6));
         drop(first);
         credit.idle().await;
     }

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use crate::faults::Faults;
 use crate::gate::Call;
 use crate::job::Job;
+use crate::settings::Settings;
 use crate::target::Target;
 use crate::workers::Worker;
 
@@ -21,11 +22,17 @@ pub(crate) struct Holds {
     pub(crate) worker: Worker,
 }
 
-/// Delivers a batch and concludes each of its messages; those whose time is over are dead without
-/// a try.
+/// Delivers a batch by these settings and concludes each of its messages; those whose time is over are
+/// dead without a try.
 ///
 /// Cancelled (a forced stop), the messages are abandoned and come again.
-pub(crate) async fn deliver(target: Arc<Target>, jobs: Vec<Job>, holds: Holds, faults: Faults) {
+pub(crate) async fn deliver(
+    target: Arc<Target>,
+    settings: Arc<Settings>,
+    jobs: Vec<Job>,
+    holds: Holds,
+    faults: Faults,
+) {
     let (expired, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::expired);
     expired.into_iter().for_each(|job| target.expire(job));
     if jobs.is_empty() {
@@ -41,9 +48,9 @@ pub(crate) async fn deliver(target: Arc<Target>, jobs: Vec<Job>, holds: Holds, f
         .collect();
     let call = async {
         faults.pass("delivery");
-        target.spec.endpoint.deliver(deliveries).await
+        settings.spec.endpoint.deliver(deliveries).await
     };
-    let bounded = tokio::time::timeout(target.spec.deadline, call);
+    let bounded = tokio::time::timeout(settings.spec.deadline, call);
     let results = match AssertUnwindSafe(bounded).catch_unwind().await {
         Ok(Ok(results)) if results.len() == jobs.len() => results,
         Ok(Ok(results)) => {
@@ -62,7 +69,7 @@ pub(crate) async fn deliver(target: Arc<Target>, jobs: Vec<Job>, holds: Holds, f
     }
     drop(holds);
     for (job, result) in jobs.into_iter().zip(results) {
-        target.conclude(job, result);
+        target.conclude(job, result, settings.spec.retry);
     }
 }
 

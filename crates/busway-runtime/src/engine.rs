@@ -15,7 +15,7 @@ use crate::faults::Faults;
 use crate::figures::Totals;
 use crate::gauge::Gauge;
 use crate::health::Health;
-use crate::inbox::Inbox;
+use crate::inbox::{Bell, Inbox};
 use crate::producer::Desk;
 use crate::quota::Quota;
 use crate::router::Desks;
@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     pub(crate) shared_credit: Arc<Credit>,
     /// Loops that take messages in.
     pub(crate) readers: Arc<Gauge>,
+    /// Tells the read-back that endpoints were added.
+    pub(crate) added: Bell,
     pub(crate) health: Arc<Health>,
     pub(crate) totals: Arc<Totals>,
     pub(crate) quota: Quota,
@@ -111,7 +113,8 @@ impl Engine {
     /// Drops all that is in hand and not under way, so that it is abandoned and comes again.
     pub(crate) fn let_go(&self) {
         self.desks.inbox.close();
-        for target in &self.desks.targets {
+        self.added.detach();
+        for target in &self.desks.board.load().targets {
             target.room.close();
             target.lanes.close();
         }
@@ -126,7 +129,8 @@ impl Engine {
 
     /// Messages in hand that did not come from `priority`.
     pub(crate) fn read_back_in_hand(&self) -> usize {
-        let targets = self.desks.targets.iter().map(|target| target.read_credit.used().0);
+        let board = self.desks.board.load();
+        let targets = board.targets.iter().map(|target| target.read_credit.used().0);
         self.shared_credit.used().0 + targets.sum::<usize>()
     }
 }

@@ -1,9 +1,10 @@
 //! Faults that tests inject into a running bus, to see that nothing is lost by them.
 
 use std::collections::HashMap;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A script of panics by place; cheap to clone, empty by default.
+/// A script of panics and hangs by place; cheap to clone, empty by default.
 ///
 /// Places: `producer`, `intake`, `router`, `subscriber`, `settler`, `read-back` (each in the
 /// actor's message handler), `PLACE.started` (in its `started`), and `delivery` (in the spawned
@@ -17,6 +18,7 @@ struct Plan {
     every: u64,
     left: u64,
     hits: u64,
+    hang: Option<Receiver<()>>,
 }
 
 impl Faults {
@@ -36,6 +38,14 @@ impl Faults {
         }
     }
 
+    /// Hangs at `place` on the next pass, until the sender of `until` is dropped.
+    pub fn hang_at(&self, place: &'static str, until: Receiver<()>) {
+        if let Some(plans) = &self.0 {
+            let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
+            plans.entry(place).or_default().hang = Some(until);
+        }
+    }
+
     /// How often a fault was injected at `place`.
     #[must_use]
     pub fn hits(&self, place: &'static str) -> u64 {
@@ -50,7 +60,7 @@ impl Faults {
     /// Where the script says so.
     pub(crate) fn pass(&self, place: &'static str) {
         let Some(plans) = &self.0 else { return };
-        let strike = {
+        let (strike, hang) = {
             let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(plan) = plans.get_mut(place) else { return };
             plan.passes += 1;
@@ -59,8 +69,12 @@ impl Faults {
                 plan.left -= 1;
                 plan.hits += 1;
             }
-            strike
+            (strike, plan.hang.take())
         };
+        if let Some(until) = hang {
+            // The error is the sender's end.
+            until.recv().ok();
+        }
         assert!(!strike, "a fault injected at {place}");
     }
 }

@@ -40,15 +40,21 @@ pub(crate) enum Way {
 
 /// The gate of one endpoint.
 pub(crate) struct Gate {
-    limit: usize,
-    batch: usize,
-    most: Room,
     state: Mutex<State>,
     changed: Notify,
 }
 
+/// How much a gate lets through.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    calls: usize,
+    batch: usize,
+    most: Room,
+}
+
 #[derive(Default)]
 struct State {
+    limits: Limits,
     /// Inside since the breaker opened last, by the way they came.
     direct: usize,
     loud: usize,
@@ -74,7 +80,15 @@ impl Gate {
     /// A gate for at most `limit` calls at once of at most `batch` messages each, and for no
     /// more than `most` in all.
     pub(crate) fn new(limit: usize, batch: usize, most: Room) -> Arc<Self> {
-        Arc::new(Self { limit, batch, most, state: Mutex::default(), changed: Notify::new() })
+        let state = State { limits: Limits { calls: limit, batch, most }, ..State::default() };
+        Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
+    }
+
+    /// Changes how much it lets through; what is inside and under way stays, and so does what the gate
+    /// has learned.
+    pub(crate) fn resize(&self, limit: usize, batch: usize, most: Room) {
+        self.lock().limits = Limits { calls: limit, batch, most };
+        self.changed.notify_waiters();
     }
 
     /// Lets one message of this account and of so many bytes in, or says why it must wait elsewhere.
@@ -85,7 +99,7 @@ impl Gate {
         let newcomer = way == Way::Direct && inside < self.kept(&mut state);
         let bytes = if way == Way::ReadBack { 0 } else { bytes };
         // One of any size gets through when nothing else is inside.
-        let heavy = bytes > 0 && state.bytes > 0 && state.bytes + bytes > self.most.bytes;
+        let heavy = bytes > 0 && state.bytes > 0 && state.bytes + bytes > state.limits.most.bytes;
         if heavy || self.room(&mut state, way, newcomer, Instant::now()) == 0 {
             return Err(if state.closed() { Reason::Breaker } else { Reason::Saturated });
         }
@@ -154,7 +168,7 @@ impl Gate {
         let all = state.calls + state.earlier_calls;
         if state.paused
             || self.is_quiet(&state)
-            || all >= self.limit
+            || all >= state.limits.calls
             || state.calls >= self.calls_now(&mut state)
         {
             return None;
@@ -181,7 +195,7 @@ impl Gate {
                 if state.breaker.succeeded() {
                     state.slow_start = Some(1);
                 } else if let Some(calls) = state.slow_start {
-                    state.slow_start = (calls * 2 < self.limit).then_some(calls * 2);
+                    state.slow_start = (calls * 2 < state.limits.calls).then_some(calls * 2);
                 }
             }
             Ok(()) => {}
@@ -287,7 +301,8 @@ impl Gate {
             Standing::HalfOpen => usize::from(inside == 0 && (way == Way::ReadBack || !state.backlog)),
             Standing::Closed => {
                 let places = self.places(state);
-                let full = (self.limit * self.batch * 2).min(self.most.messages);
+                let Limits { calls, batch, most } = state.limits;
+                let full = (calls * batch * 2).min(most.messages);
                 let free = places.min(full.saturating_sub(state.earlier)).saturating_sub(inside);
                 let kept = self.kept(state);
                 let for_direct = if state.backlog { places / 2 } else { places };
@@ -308,7 +323,7 @@ impl Gate {
     }
 
     fn places(&self, state: &mut State) -> usize {
-        (self.calls_now(state) * self.batch * 2).min(self.most.messages)
+        (self.calls_now(state) * state.limits.batch * 2).min(state.limits.most.messages)
     }
 
     /// Places kept for accounts that have few inside.
@@ -319,7 +334,7 @@ impl Gate {
 
     fn calls_now(&self, state: &mut State) -> usize {
         match state.breaker.standing(Instant::now()) {
-            Standing::Closed => state.slow_start.unwrap_or(self.limit).min(self.limit),
+            Standing::Closed => state.slow_start.unwrap_or(state.limits.calls).min(state.limits.calls),
             _ => 1,
         }
     }

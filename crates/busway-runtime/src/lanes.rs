@@ -62,6 +62,16 @@ impl Lanes {
         Arc::new(Self { by, state: Mutex::new(state) })
     }
 
+    /// Whether the endpoint keeps order.
+    pub(crate) fn ordered(&self) -> bool {
+        self.by != Order::None
+    }
+
+    /// By what it does.
+    pub(crate) fn by(&self) -> Order {
+        self.by
+    }
+
     /// The key of a message as a number, `None` where it is not ordered.
     pub(crate) fn key(&self, message: &Message) -> Option<u64> {
         let text = match self.by {

@@ -17,6 +17,7 @@
 #![deny(missing_docs)]
 
 mod admin;
+mod board;
 mod breaker;
 mod copies;
 mod credit;
@@ -41,13 +42,16 @@ mod once;
 mod options;
 mod pace;
 mod producer;
+mod pulse;
 mod pump;
 mod quota;
 mod rates;
 mod readback;
+mod reload;
 mod router;
 mod routes;
 mod runtime;
+mod settings;
 mod settler;
 mod share;
 mod source;
@@ -65,5 +69,7 @@ pub use faults::Faults;
 pub use handler::{ActorEndpoint, Delivery, HandlerError};
 pub use options::{EndpointSpec, FlowOptions, Order, RestartPolicy, RetrySchedule, RuntimeOptions};
 pub use pace::Rate;
+pub use pulse::Pulse;
+pub use reload::Change;
 pub use routes::{Destinations, RouteSpec, Routes};
 pub use runtime::Runtime;

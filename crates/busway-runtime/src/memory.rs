@@ -6,7 +6,8 @@ use busway_core::{Result, State, state};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::router::Desks;
+use crate::target::Target;
+use crate::turns::TurnsBoard;
 
 const ENDPOINT_PAUSE: &str = "pause/endpoint/";
 const ACCOUNT_PAUSE: &str = "pause/account/";
@@ -23,21 +24,24 @@ impl Memory {
         Self { state }
     }
 
-    /// Brings a starting bus to where it was left.
-    pub(crate) async fn recall(&self, desks: &Desks) -> Result<()> {
-        for target in &desks.targets {
-            target
-                .gate
-                .set_paused(self.state.get(&format!("{ENDPOINT_PAUSE}{}", target.name)).await?.is_some());
-            if let Some(kept) = self.state.get(&format!("{GATE}{}", target.name)).await?
-                && let Ok(memory) = serde_json::from_slice::<Value>(&kept.value)
-            {
-                target.gate.restore(&memory);
-            }
+    /// Brings the gate of an endpoint to where it was left.
+    pub(crate) async fn recall_gate(&self, target: &Target) -> Result<()> {
+        let paused = self.state.get(&format!("{ENDPOINT_PAUSE}{}", target.name)).await?.is_some();
+        let kept = self.state.get(&format!("{GATE}{}", target.name)).await?;
+        target.gate.set_paused(paused);
+        if let Some(kept) = kept
+            && let Ok(memory) = serde_json::from_slice::<Value>(&kept.value)
+        {
+            target.gate.restore(&memory);
         }
+        Ok(())
+    }
+
+    /// Brings the turns of accounts to where they were left.
+    pub(crate) async fn recall_turns(&self, board: &TurnsBoard) -> Result<()> {
         let paused = self.state.list(ACCOUNT_PAUSE).await?;
         let weights = self.state.list(ACCOUNT_WEIGHT).await?;
-        desks.turns.change(|turns| {
+        board.change(|turns| {
             turns.paused = paused
                 .iter()
                 .filter_map(|(key, _)| key.strip_prefix(ACCOUNT_PAUSE))

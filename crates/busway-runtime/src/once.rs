@@ -25,9 +25,8 @@ impl Runtime {
         let begun = self
             .take_in(|| {
                 self.engine.quota.limit(request.limit);
-                if let Some(target) = self.engine.desks.targets.first() {
-                    target.workers.set_total(request.workers.unwrap_or(self.flow.workers));
-                }
+                let workers = request.workers.unwrap_or(self.flow.workers);
+                self.engine.desks.workers.set_total(workers);
             })
             .await?;
         if !begun {
@@ -69,7 +68,8 @@ impl Runtime {
         {
             return Ok(true);
         }
-        for target in self.engine.desks.targets.iter().filter(|target| !target.gate.shut()) {
+        let board = self.engine.desks.board.load_full();
+        for target in board.targets.iter().filter(|target| !target.gate.shut()) {
             let selector = Selector::Destination(target.name.clone());
             if ready(transport.inspect(&Queue::Delayed, &selector).await?) {
                 return Ok(true);
@@ -87,7 +87,7 @@ impl Runtime {
             dead: totals.dead.get(),
             ..OnceReport::default()
         };
-        for target in &self.engine.desks.targets {
+        for target in &self.engine.desks.board.load().targets {
             report.delivered += target.figures.delivered.get();
             report.diverted += target.figures.diversions();
             report.retried += target.figures.retried.get();

@@ -50,16 +50,6 @@ impl RuntimeOptions {
         }
     }
 
-    /// What one endpoint may hold: a part of the credit for each of them, and one for what is on its
-    /// way to be routed or parked, so that none takes all and stops the intake.
-    pub(crate) fn room(&self) -> Room {
-        let parts = self.endpoints.len() + 1;
-        Room {
-            messages: (self.flow.credit / parts).max(LEAST_PLACES),
-            bytes: (self.flow.credit_bytes / parts).max(1),
-        }
-    }
-
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |detail: String| Err(Error::new("start", ErrorKind::Configuration, detail));
         for route in &self.routes {
@@ -67,27 +57,15 @@ impl RuntimeOptions {
                 return refuse(format!("a route names the endpoint {missing:?}, which does not exist"));
             }
         }
-        let capabilities = self.transport.capabilities();
         for (name, spec) in &self.endpoints {
-            if spec.order != Order::None && !capabilities.groups.available() {
-                return refuse(format!(
-                    "the endpoint {name:?} asks for order, which the transport {:?} cannot keep",
-                    self.transport.name()
-                ));
-            }
-            if spec.max_concurrency == 0 {
-                return refuse(format!("the endpoint {name:?} has a concurrency of 0"));
-            }
+            spec.check(name, &*self.transport)?;
         }
-        if self.flow.workers == 0 || self.flow.credit == 0 || self.flow.credit_bytes == 0 {
-            return refuse("workers, credit and credit_bytes must be over 0".to_owned());
-        }
-        Ok(())
+        self.flow.check()
     }
 }
 
 /// Messages and bytes that one endpoint may hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Room {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
@@ -125,6 +103,22 @@ impl EndpointSpec {
             deadline: Duration::from_secs(300),
             queue: None,
         }
+    }
+
+    pub(crate) fn check(&self, name: &str, transport: &dyn Transport) -> Result<()> {
+        let refuse = |detail: String| {
+            Err(Error::new("check", ErrorKind::Configuration, detail).at(format!("endpoint {name}")))
+        };
+        if self.order != Order::None && !transport.capabilities().groups.available() {
+            return refuse(format!(
+                "it asks for order, which the transport {:?} cannot keep",
+                transport.name()
+            ));
+        }
+        if self.max_concurrency == 0 {
+            return refuse("it has a concurrency of 0".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -194,6 +188,23 @@ pub struct FlowOptions {
     pub max_deliveries: u32,
     /// How long received messages are leased; extended while they are in hand.
     pub lease: Duration,
+}
+
+impl FlowOptions {
+    /// What one of so many endpoints may hold: a part of the credit for each of them, and one for what
+    /// is on its way to be routed or parked, so that none takes all and stops the intake.
+    pub(crate) fn room(&self, endpoints: usize) -> Room {
+        let parts = endpoints + 1;
+        Room { messages: (self.credit / parts).max(LEAST_PLACES), bytes: (self.credit_bytes / parts).max(1) }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.workers == 0 || self.credit == 0 || self.credit_bytes == 0 {
+            let detail = "workers, credit and credit_bytes must be over 0";
+            return Err(Error::new("check", ErrorKind::Configuration, detail));
+        }
+        Ok(())
+    }
 }
 
 impl Default for FlowOptions {

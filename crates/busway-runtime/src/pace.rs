@@ -33,6 +33,12 @@ impl Pace {
         self.alarm.store(false, Ordering::Release);
     }
 
+    /// The pace of another rate that goes on where this one is, so that a change gives no leave.
+    pub(crate) fn at(&self, rate: Rate) -> Self {
+        let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { next: Mutex::new(next), ..Self::new(rate) }
+    }
+
     pub(crate) fn new(rate: Rate) -> Self {
         let every = rate.per.div_f64(rate.count.max(1) as f64);
         Self {

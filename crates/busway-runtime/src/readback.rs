@@ -13,7 +13,7 @@ use busway_core::{Queue, Result};
 
 use crate::engine::Engine;
 use crate::gate::Ticket;
-use crate::options::Order;
+use crate::inbox::Poke;
 use crate::pump::{Ended, Pump};
 use crate::router::{Arrival, ArrivedBy, Incoming};
 use crate::source::{Part, Slot};
@@ -33,8 +33,16 @@ const FLOOR: u64 = 20;
 
 /// The actor that owns one loop for each endpoint and one for what has no destination.
 pub(crate) struct ReadBack {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) pumps: Vec<Pump>,
+    engine: Arc<Engine>,
+    /// Of the endpoints, in the order of their numbers.
+    pumps: Vec<Pump>,
+    shared: Option<Pump>,
+}
+
+impl ReadBack {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, pumps: Vec::new(), shared: None }
+    }
 }
 
 impl Actor for ReadBack {
@@ -42,20 +50,25 @@ impl Actor for ReadBack {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.engine.faults.pass("read-back.started");
-        let owner = || ctx.address().recipient();
-        let engine = &self.engine;
-        self.pumps = engine
-            .desks
-            .targets
-            .iter()
-            .map(|target| {
-                let (engine, target) = (Arc::clone(engine), Arc::clone(target));
-                let io = engine.io.clone();
-                Pump::start(&io, owner(), async move { endpoint_loop(&engine, &target).await })
-            })
-            .collect();
-        let shared = Arc::clone(engine);
-        self.pumps.push(Pump::start(&engine.io, owner(), async move { share_loop(&shared).await }));
+        let engine = Arc::clone(&self.engine);
+        let work = async move { share_loop(&engine).await };
+        self.shared = Some(Pump::start(&self.engine.io, ctx.address().recipient(), work));
+        // Which pokes it for the endpoints that are there.
+        self.engine.added.attach(ctx.address().recipient());
+    }
+}
+
+impl Handler<Poke> for ReadBack {
+    type Result = ();
+
+    fn handle(&mut self, _: Poke, ctx: &mut Self::Context) {
+        self.engine.added.answer();
+        let board = self.engine.desks.board.load_full();
+        for target in board.targets.iter().skip(self.pumps.len()) {
+            let (engine, target) = (Arc::clone(&self.engine), Arc::clone(target));
+            let work = async move { endpoint_loop(&engine, &target).await };
+            self.pumps.push(Pump::start(&self.engine.io, ctx.address().recipient(), work));
+        }
     }
 }
 
@@ -109,7 +122,7 @@ async fn keep_reading<W: Future<Output = Result<()>>>(
 }
 
 async fn read_endpoint(engine: &Arc<Engine>, target: &Arc<Target>, slot: Arc<Slot>) -> Result<()> {
-    if target.spec.order != Order::None {
+    if target.lanes.ordered() {
         prove_lanes(engine, target).await?;
         engine.desks.lanes_open.wait().await;
     }

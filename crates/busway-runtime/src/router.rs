@@ -5,21 +5,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::prelude::*;
+use arc_swap::ArcSwap;
 use busway_core::transport::mark_dead;
 use busway_core::{Message, Publication, Queue, Reason, clock};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
 
+use crate::board::Board;
 use crate::faults::Faults;
 use crate::figures::Totals;
 use crate::inbox::{Inbox, Poke};
 use crate::lanes_open::LanesOpen;
 use crate::producer::{Desk, Parcel};
-use crate::routes::{Destinations, Routes};
+use crate::routes::Destinations;
 use crate::share::Shares;
 use crate::source::Part;
 use crate::target::{Offer, Target};
 use crate::turns::TurnsBoard;
+use crate::workers::Workers;
 
 /// Messages routed before the mailbox is looked at again.
 const BURST: usize = 256;
@@ -56,8 +60,10 @@ pub(crate) enum Incoming {
 /// What routing is done by; it outlives the actor.
 pub(crate) struct Desks {
     pub(crate) inbox: Inbox<Incoming>,
-    pub(crate) routes: Routes,
-    pub(crate) targets: Vec<Arc<Target>>,
+    pub(crate) board: ArcSwap<Board>,
+    /// Rings when the board is replaced.
+    pub(crate) replaced: Notify,
+    pub(crate) workers: Arc<Workers>,
     pub(crate) shares: Mutex<Shares>,
     pub(crate) turns: TurnsBoard,
     pub(crate) desk: Arc<Desk>,
@@ -100,6 +106,7 @@ impl Handler<Poke> for Router {
     fn handle(&mut self, _: Poke, _: &mut Self::Context) {
         self.desks.inbox.bell().answer();
         for _ in 0..BURST {
+            let board = self.desks.board.load();
             // The message stays in the inbox until it is known what to do with it, so that a panic
             // on the way there neither loses it nor lets a later one overtake it.
             let looked = self.desks.inbox.with_first(|incoming| match incoming {
@@ -110,13 +117,13 @@ impl Handler<Poke> for Router {
                         return Some(Plan::Dead(Reason::error("panic")));
                     }
                     self.faults.pass("router");
-                    Some(self.desks.plan(arrival))
+                    Some(self.desks.plan(&board, arrival))
                 }
             });
             // Nothing was there: what has come since pokes again.
             let Some(plan) = looked else { return };
             match (plan, self.desks.inbox.pop()) {
-                (Some(plan), Some(Incoming::Arrival(arrival))) => self.desks.carry_out(plan, arrival),
+                (Some(plan), Some(Incoming::Arrival(arrival))) => self.desks.carry_out(&board, plan, arrival),
                 (None, Some(Incoming::CaughtUp)) => self.desks.lanes_open.open(),
                 _ => return,
             }
@@ -138,40 +145,49 @@ impl Desks {
 
     /// Deliveries that succeeded, over all endpoints.
     pub(crate) fn delivered(&self) -> u64 {
-        self.targets.iter().map(|target| target.figures.delivered.get()).sum()
+        self.board.load().targets.iter().map(|target| target.figures.delivered.get()).sum()
     }
 
     /// Whether a message of an account within its share waits for a worker.
     pub(crate) fn quiet_waits(&self) -> bool {
         let shares = self.lock_shares();
-        self.targets.iter().any(|target| target.waits(|account| !shares.over(account)))
+        self.board.load().targets.iter().any(|target| target.waits(|account| !shares.over(account)))
     }
 
     /// How many messages diverted for share could be routed without being parked once more: the
     /// places that an account over its share has behind the gate with most, but for those that are
     /// read back and not routed yet.
     pub(crate) fn room_for_shared(&self) -> usize {
-        let room = self.targets.iter().map(|target| target.gate.free_to_loud()).max().unwrap_or_default();
+        let free = |target: &Arc<Target>| target.gate.free_to_loud();
+        let room = self.board.load().targets.iter().map(free).max().unwrap_or_default();
         let read_back =
             |incoming: &Incoming| matches!(incoming, Incoming::Arrival(a) if a.way == ArrivedBy::ReadBack);
         room.saturating_sub(self.inbox.count(read_back))
     }
 
-    /// Waits until a gate is open; for ever without endpoints.
+    /// Waits until a gate is open, or the endpoints change.
     pub(crate) async fn any_open(&self) {
-        first(self.targets.iter().map(|target| target.gate.open())).await;
+        let board = self.board.load_full();
+        tokio::select! {
+            () = self.replaced.notified() => {}
+            () = first(board.targets.iter().map(|target| target.gate.open())) => {}
+        }
     }
 
-    /// Waits until a gate changes; for ever without endpoints.
+    /// Waits until a gate changes, or the endpoints do.
     pub(crate) async fn any_changed(&self) {
-        first(self.targets.iter().map(|target| target.gate.changed())).await;
+        let board = self.board.load_full();
+        tokio::select! {
+            () = self.replaced.notified() => {}
+            () = first(board.targets.iter().map(|target| target.gate.changed())) => {}
+        }
     }
 
     pub(crate) fn lock_shares(&self) -> MutexGuard<'_, Shares> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn plan(&self, arrival: &Arrival) -> Plan {
+    fn plan(&self, board: &Board, arrival: &Arrival) -> Plan {
         let message = &arrival.message;
         if message.expires_at.is_some_and(|at| at < clock::now_ms()) {
             return Plan::Dead(Reason::Expired);
@@ -180,8 +196,8 @@ impl Desks {
             return Plan::Dead(Reason::error("crash"));
         }
         let destinations = match &message.destination {
-            Some(name) => self.targets.iter().position(|t| *t.name == **name).into_iter().collect(),
-            None => self.routes.destinations(message),
+            Some(name) => board.target(name).map(|target| target.index).into_iter().collect(),
+            None => board.routes.destinations(message),
         };
         if destinations.is_empty() {
             return Plan::Dead(Reason::Unroutable);
@@ -194,11 +210,11 @@ impl Desks {
             && loud
             && destinations
                 .iter()
-                .any(|d| self.targets[*d].waits(|other| other != account && !shares.over(other)));
+                .any(|d| board.targets[*d].waits(|other| other != account && !shares.over(other)));
         if paused || diverted { Plan::Share(destinations) } else { Plan::To { destinations, loud } }
     }
 
-    fn carry_out(&self, plan: Plan, arrival: Arrival) {
+    fn carry_out(&self, board: &Board, plan: Plan, arrival: Arrival) {
         let Arrival { message, part, position, .. } = arrival;
         self.count(message.account_or_dash());
         match plan {
@@ -206,21 +222,28 @@ impl Desks {
             Plan::To { destinations, loud } => {
                 for (part, destination) in part.split(destinations.len()).into_iter().zip(&destinations) {
                     let offer = Offer { message: Arc::clone(&message), part, position };
-                    self.targets[*destination].offer(offer, loud);
+                    board.targets[*destination].offer(offer, loud);
                 }
             }
-            Plan::Share(destinations) => self.divert(&message, part, position, &destinations),
+            Plan::Share(destinations) => self.divert(board, &message, part, position, &destinations),
         }
     }
 
     /// One copy without a destination, unless an ordered endpoint is among the destinations: its
     /// copy goes to the lane of its key, or later messages would overtake it.
-    fn divert(&self, message: &Arc<Message>, part: Part, position: Option<u64>, destinations: &[usize]) {
-        let ordered = destinations.iter().any(|d| self.targets[*d].lanes.key(message).is_some());
+    fn divert(
+        &self,
+        board: &Board,
+        message: &Arc<Message>,
+        part: Part,
+        position: Option<u64>,
+        destinations: &[usize],
+    ) {
+        let ordered = destinations.iter().any(|d| board.targets[*d].lanes.key(message).is_some());
         if ordered || message.destination.is_some() {
             for (part, destination) in part.split(destinations.len()).into_iter().zip(destinations) {
                 let offer = Offer { message: Arc::clone(message), part, position };
-                self.targets[*destination].divert(offer, Reason::Share);
+                board.targets[*destination].divert(offer, Reason::Share);
             }
             return;
         }

@@ -6,23 +6,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use busway_core::admin::{PublishResult, Readiness};
 use busway_core::{Error, ErrorKind, Message, Name, Result};
 use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use crate::board::Board;
 use crate::credit::Credit;
 use crate::engine::{Engine, Phase};
-use crate::figures::{Figures, Totals};
-use crate::gate::Gate;
+use crate::figures::Totals;
 use crate::health::Health;
-use crate::inbox::Inbox;
+use crate::inbox::{Bell, Inbox};
 use crate::intake::Intake;
-use crate::lanes::Lanes;
 use crate::lanes_open::LanesOpen;
 use crate::memory::Memory;
-use crate::options::{FlowOptions, QUEUES, RestartPolicy, Room, RuntimeOptions};
-use crate::pace::Pace;
+use crate::options::{EndpointSpec, FlowOptions, QUEUES, RestartPolicy, Room, RuntimeOptions};
 use crate::producer::{Desk, DeskOptions, Producer};
 use crate::quota::Quota;
 use crate::rates::Rates;
@@ -34,7 +33,7 @@ use crate::share::Shares;
 use crate::subscriber::Subscriber;
 use crate::supervise::{Charge, Watch, supervise};
 use crate::system::ActorThread;
-use crate::target::Target;
+use crate::target::{Setting, Target};
 use crate::turns::TurnsBoard;
 use crate::unread::unread;
 use crate::workers::Workers;
@@ -49,15 +48,17 @@ pub struct Runtime {
     pub(crate) memory: Arc<Memory>,
     pub(crate) rates: Arc<Rates>,
     pub(crate) flow: FlowOptions,
-    crew: Crew,
-    watches: Mutex<Vec<Arc<Watch>>>,
+    pub(crate) crew: Crew,
+    pub(crate) watches: Mutex<Vec<Arc<Watch>>>,
     /// How many of the watches are of actors that publish and settle; those that deliver follow.
     back: usize,
     /// Messages found in `delayed` for endpoints that do not exist, by their names.
-    unread: Mutex<BTreeMap<String, u64>>,
+    pub(crate) unread: Mutex<BTreeMap<String, u64>>,
     delivers: AtomicBool,
-    stopped: AtomicBool,
-    threads: Mutex<Vec<ActorThread>>,
+    /// A change of what the bus goes by is under way.
+    pub(crate) changing: AtomicBool,
+    pub(crate) stopped: AtomicBool,
+    pub(crate) threads: Mutex<Vec<ActorThread>>,
     io: Io,
 }
 
@@ -71,7 +72,7 @@ impl Runtime {
     /// # Errors
     /// `Configuration` for options that do not fit together; those of the transport and state.
     pub async fn start(options: RuntimeOptions) -> Result<Self> {
-        let room = options.room();
+        let room = options.flow.room(options.endpoints.len());
         let runtime = Self::launch(options, room).await?;
         runtime.take_in(|| ()).await?;
         Ok(runtime)
@@ -85,8 +86,8 @@ impl Runtime {
     pub async fn start_idle(mut options: RuntimeOptions) -> Result<Self> {
         // No more at once than every endpoint has room for, so that a short run does not divert
         // what it could deliver itself.
-        let room = options.room();
-        let calls = |spec: &crate::EndpointSpec| spec.max_concurrency * spec.endpoint.max_batch().max(1);
+        let room = options.flow.room(options.endpoints.len());
+        let calls = |spec: &EndpointSpec| spec.max_concurrency * spec.endpoint.max_batch().max(1);
         // Of its places, an endpoint has half for one account while others of it are parked.
         let least = options.endpoints.values().map(calls).min().unwrap_or(1).min(room.messages / 2);
         options.flow.credit = options.flow.credit.min(least);
@@ -166,8 +167,9 @@ impl Runtime {
         watches.iter().for_each(|watch| watch.stop());
         within("the actors", join_all(watches.iter().map(|watch| watch.ended()))).await;
         within("the memory of the gates", self.keep_memory()).await;
-        within("the endpoints", join_all(self.engine.desks.targets.iter().map(|t| t.spec.endpoint.close())))
-            .await;
+        let board = self.engine.desks.board.load_full();
+        let settings: Vec<_> = board.targets.iter().map(|target| target.settings.load_full()).collect();
+        within("the endpoints", join_all(settings.iter().map(|held| held.spec.endpoint.close()))).await;
         if let Some(Err(error)) = within("the transport", self.engine.transport.close()).await {
             tracing::warn!(%error, "the transport did not close well");
         }
@@ -213,7 +215,7 @@ impl Runtime {
         }
         let begun = Begun { delivers: &self.delivers, done: false };
         // Now nothing can be parked meanwhile.
-        for target in &self.engine.desks.targets {
+        for target in &self.engine.desks.board.load_full().targets {
             prove_lanes(&self.engine, target).await?;
         }
         let unread = unread(&self.engine).await;
@@ -250,6 +252,16 @@ impl Runtime {
         }
     }
 
+    /// The bus's name.
+    pub(crate) fn bus(&self) -> &Name {
+        &self.crew.bus
+    }
+
+    /// Whether it takes messages in, or did until it was told to drain.
+    pub(crate) fn delivers(&self) -> bool {
+        self.delivers.load(Ordering::Acquire)
+    }
+
     pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
         self.watches.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -259,7 +271,7 @@ impl Runtime {
     }
 
     pub(crate) async fn keep_memory(&self) {
-        for target in &self.engine.desks.targets {
+        for target in &self.engine.desks.board.load_full().targets {
             if let Err(error) = self.memory.gate(&target.name, &target.gate.memory()).await {
                 tracing::warn!(%error, endpoint = %target.name, "how the gate stands was not kept");
             }
@@ -333,12 +345,13 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
     });
     let engine = Arc::new(Engine {
         transport: Arc::clone(transport),
-        desks: desks(&options, room, &desk, &totals)?,
+        desks: desks(&options, room, &desk, &totals, &io)?,
         desk,
         settlements: Arc::default(),
         credit: Credit::new(flow.credit, flow.credit_bytes),
         shared_credit: Credit::new(usize::MAX / 2, room.bytes),
         readers: Arc::default(),
+        added: Bell::default(),
         health,
         totals,
         quota: Quota::default(),
@@ -349,7 +362,10 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
         began: AtomicU64::new(busway_core::clock::now_ms()),
     });
     let memory = Arc::new(Memory::new(Arc::clone(state)));
-    memory.recall(&engine.desks).await?;
+    for target in &engine.desks.board.load_full().targets {
+        memory.recall_gate(target).await?;
+    }
+    memory.recall_turns(&engine.desks.turns).await?;
     let failed = Arc::new(watch::Sender::new(None));
     let crew = Crew { bus: options.bus.clone(), engine: Arc::clone(&engine), restarts: *restarts, failed };
     let back = ActorThread::start(&format!("busway-{}-store", options.bus))?;
@@ -366,46 +382,36 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
         watches: Mutex::new(watches),
         unread: Mutex::default(),
         delivers: AtomicBool::new(false),
+        changing: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         threads: Mutex::new(vec![back]),
         io: Io(None),
     })
 }
 
-fn desks(options: &RuntimeOptions, room: Room, desk: &Arc<Desk>, totals: &Arc<Totals>) -> Result<Arc<Desks>> {
+fn desks(
+    options: &RuntimeOptions,
+    room: Room,
+    desk: &Arc<Desk>,
+    totals: &Arc<Totals>,
+    io: &tokio::runtime::Handle,
+) -> Result<Arc<Desks>> {
     let flow = &options.flow;
     let names: Vec<Arc<str>> = options.endpoints.keys().map(|name| name.as_str().into()).collect();
     let origin = format!("{}/{}", options.transport.name(), busway_core::Queue::Priority);
     let workers = Workers::new(flow.workers, names.len());
-    let target = |(index, (name, spec)): (usize, (&String, &crate::EndpointSpec))| {
-        Arc::new(Target {
-            name: name.as_str().into(),
-            index,
-            gate: Gate::new(spec.max_concurrency, spec.endpoint.max_batch().max(1), room),
-            read_credit: Credit::new(usize::MAX / 2, room.bytes),
-            pace: spec.rate.map(Pace::new),
-            lanes: Lanes::new(spec.order),
-            room: Inbox::default(),
-            figures: Figures::new(options.bus.as_str(), name),
-            workers: Arc::clone(&workers),
-            desk: Arc::clone(desk),
-            origin: origin.clone(),
-            spec: spec.clone(),
-        })
+    let setting = Setting { bus: &options.bus, room, workers: &workers, desk, origin: &origin, io };
+    let target = |(index, (name, spec)): (usize, (&String, &EndpointSpec))| {
+        Target::new(name, index, spec.clone(), &setting)
     };
     let targets: Vec<Arc<Target>> = options.endpoints.iter().enumerate().map(target).collect();
-    for target in &targets {
-        let waiting = Arc::downgrade(target);
-        workers.on_free(target.index, move || {
-            if let Some(target) = waiting.upgrade() {
-                target.room.bell().ring();
-            }
-        });
-    }
+    targets.iter().for_each(|target| target.wake_for_workers());
+    let routes = Routes::compile(&options.routes, &names)?;
     Ok(Arc::new(Desks {
         inbox: Inbox::default(),
-        routes: Routes::compile(&options.routes, &names)?,
-        targets,
+        board: ArcSwap::from_pointee(Board { routes, targets }),
+        replaced: Notify::new(),
+        workers,
         shares: Mutex::new(Shares::new(flow.max_share, flow.window)),
         turns: TurnsBoard::default(),
         desk: Arc::clone(desk),
@@ -427,7 +433,7 @@ fn keep_time(engine: &Arc<Engine>, memory: &Arc<Memory>, rates: &Arc<Rates>) {
             second.tick().await;
             let Some(engine) = engine.upgrade() else { return };
             rates.sample(&engine.totals);
-            for target in &engine.desks.targets {
+            for target in &engine.desks.board.load_full().targets {
                 // What was parked while the gate was shut is looked at again when it opens.
                 target.room.bell().ring();
                 let now = target.gate.memory();
@@ -448,7 +454,7 @@ fn keep_time(engine: &Arc<Engine>, memory: &Arc<Memory>, rates: &Arc<Rates>) {
 }
 
 /// Starts the actors.
-struct Crew {
+pub(crate) struct Crew {
     bus: Name,
     engine: Arc<Engine>,
     restarts: RestartPolicy,
@@ -493,22 +499,27 @@ impl Crew {
         watches
     }
 
+    /// The subscriber of one endpoint.
+    pub(crate) fn board_subscriber(&self, front: &ActorThread, target: &Arc<Target>) -> Arc<Watch> {
+        let (own, shared, seen) = (Arc::clone(target), Arc::clone(&self.engine), Arc::clone(target));
+        self.start(
+            front,
+            &format!("subscriber {}", target.name),
+            move || Subscriber {
+                target: Arc::clone(&own),
+                faults: shared.faults.clone(),
+                io: shared.io.clone(),
+            },
+            move || seen.snapshot(),
+        )
+    }
+
     /// What takes in and delivers.
     fn board_front(&self, front: &ActorThread) -> Vec<Arc<Watch>> {
         let engine = &self.engine;
         let mut watches = Vec::new();
-        for target in &engine.desks.targets {
-            let (own, shared, seen) = (Arc::clone(target), Arc::clone(engine), Arc::clone(target));
-            watches.push(self.start(
-                front,
-                &format!("subscriber {}", target.name),
-                move || Subscriber {
-                    target: Arc::clone(&own),
-                    faults: shared.faults.clone(),
-                    io: shared.io.clone(),
-                },
-                move || seen.snapshot(),
-            ));
+        for target in &engine.desks.board.load().targets {
+            watches.push(self.board_subscriber(front, target));
         }
         let (shared, seen) = (Arc::clone(engine), Arc::clone(engine));
         watches.push(self.start(
@@ -525,7 +536,7 @@ impl Crew {
         watches.push(self.start(
             front,
             "read-back",
-            move || ReadBack { engine: Arc::clone(&shared), pumps: Vec::new() },
+            move || ReadBack::new(Arc::clone(&shared)),
             move || serde_json::json!({ "in_hand": seen.read_back_in_hand() }),
         ));
         let (shared, seen) = (Arc::clone(engine), Arc::clone(engine));

@@ -30,12 +30,18 @@ impl Shares {
     pub(crate) fn new(max_share: f64, window: Duration) -> Self {
         Self {
             max_share,
-            bucket: (window / 10).max(Duration::from_millis(1)),
+            bucket: bucket(window),
             turned: Instant::now(),
             accounts: HashMap::new(),
             totals: [0; BUCKETS],
             at: 0,
         }
+    }
+
+    /// Goes by other rules from now on; what is counted stays counted.
+    pub(crate) fn set_rules(&mut self, max_share: f64, window: Duration) {
+        self.max_share = max_share;
+        self.bucket = bucket(window);
     }
 
     /// Counts one message.
@@ -114,6 +120,10 @@ impl Shares {
         self.accounts.retain(|_, volume| volume.iter().any(|n| *n > 0));
         self.turned = now;
     }
+}
+
+fn bucket(window: Duration) -> Duration {
+    (window / 10).max(Duration::from_millis(1))
 }
 
 fn sum(buckets: &[u32; BUCKETS]) -> u32 {

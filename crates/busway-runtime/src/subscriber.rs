@@ -9,6 +9,7 @@ use actix::prelude::*;
 use crate::deliver::{Holds, deliver};
 use crate::faults::Faults;
 use crate::inbox::Poke;
+use crate::settings::Settings;
 use crate::target::Target;
 
 /// The actor of one endpoint.
@@ -44,18 +45,16 @@ impl Handler<Poke> for Subscriber {
 impl Subscriber {
     /// How many messages the next call may carry; none while the endpoint's rate is used up, in
     /// which case this actor is poked when it is not.
-    fn allowance(&self) -> Option<usize> {
-        let most = self.target.spec.endpoint.max_batch().max(1).min(self.target.room.len());
-        let Some(pace) = &self.target.pace else { return Some(most) };
+    fn allowance(&self, settings: &Settings) -> Option<usize> {
+        let most = settings.spec.endpoint.max_batch().max(1).min(self.target.room.len());
+        let Some(pace) = &settings.pace else { return Some(most) };
         match pace.take(most, Instant::now()) {
             Ok(count) => Some(count),
             Err(at) if pace.set_alarm() => {
-                let target = Arc::clone(&self.target);
+                let (target, pace) = (Arc::clone(&self.target), Arc::clone(pace));
                 self.io.spawn(async move {
                     tokio::time::sleep_until(at.into()).await;
-                    if let Some(pace) = &target.pace {
-                        pace.rang();
-                    }
+                    pace.rang();
                     target.room.bell().ring();
                 });
                 None
@@ -69,7 +68,8 @@ impl Subscriber {
         let target = &self.target;
         let Some(call) = target.gate.call() else { return false };
         let Some(worker) = target.workers.take(target.index) else { return false };
-        let Some(most) = self.allowance() else { return false };
+        let settings = target.settings.load_full();
+        let Some(most) = self.allowance(&settings) else { return false };
         let mut count = 0;
         let jobs = target.room.take_while(|_| {
             count += 1;
@@ -81,7 +81,7 @@ impl Subscriber {
         let holds = Holds { call, worker };
         let (task_target, faults) = (Arc::clone(target), self.faults.clone());
         self.io.spawn(async move {
-            deliver(Arc::clone(&task_target), jobs, holds, faults).await;
+            deliver(Arc::clone(&task_target), settings, jobs, holds, faults).await;
             task_target.room.bell().ring();
         });
         true

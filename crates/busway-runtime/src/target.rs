@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use busway_core::endpoint::Verdict;
 use busway_core::transport::{Group, mark_dead, mark_waiting};
-use busway_core::{DeliveryError, Message, Outcome, Publication, Queue, Reason, clock};
+use busway_core::{DeliveryError, Message, Name, Outcome, Publication, Queue, Reason, clock};
 use serde_json::{Value, json};
 
 use crate::credit::Credit;
@@ -14,9 +15,9 @@ use crate::gate::{Gate, LONGEST_RETRY_AFTER, Ticket, Way};
 use crate::inbox::Inbox;
 use crate::job::{Home, Job};
 use crate::lanes::{Admission, KeyGuard, Lanes, Parking};
-use crate::options::{EndpointSpec, Order};
-use crate::pace::Pace;
+use crate::options::{EndpointSpec, RetrySchedule, Room};
 use crate::producer::{Desk, Parcel};
+use crate::settings::Settings;
 use crate::source::Part;
 use crate::workers::Workers;
 
@@ -24,11 +25,10 @@ use crate::workers::Workers;
 pub(crate) struct Target {
     pub(crate) name: Arc<str>,
     pub(crate) index: usize,
-    pub(crate) spec: EndpointSpec,
+    pub(crate) settings: ArcSwap<Settings>,
     pub(crate) gate: Arc<Gate>,
     /// Messages from `delayed` in hand; what bounds their number are the places behind the gate.
     pub(crate) read_credit: Arc<Credit>,
-    pub(crate) pace: Option<Pace>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) room: Inbox<Job>,
     pub(crate) figures: Figures,
@@ -56,7 +56,60 @@ pub(crate) struct Returned {
     pub(crate) reading: u64,
 }
 
+/// What a target is set into.
+pub(crate) struct Setting<'a> {
+    pub(crate) bus: &'a Name,
+    pub(crate) room: Room,
+    pub(crate) workers: &'a Arc<Workers>,
+    pub(crate) desk: &'a Arc<Desk>,
+    pub(crate) origin: &'a str,
+    pub(crate) io: &'a tokio::runtime::Handle,
+}
+
 impl Target {
+    pub(crate) fn new(name: &str, index: usize, spec: EndpointSpec, into: &Setting<'_>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            index,
+            gate: Gate::new(spec.max_concurrency, spec.endpoint.max_batch().max(1), into.room),
+            read_credit: Credit::new(usize::MAX / 2, into.room.bytes),
+            lanes: Lanes::new(spec.order),
+            room: Inbox::default(),
+            figures: Figures::new(into.bus.as_str(), name),
+            workers: Arc::clone(into.workers),
+            desk: Arc::clone(into.desk),
+            origin: into.origin.to_owned(),
+            settings: ArcSwap::new(Settings::new(spec, into.io)),
+        })
+    }
+
+    /// Has its subscriber poked when a worker that it wanted is free.
+    pub(crate) fn wake_for_workers(self: &Arc<Self>) {
+        let waiting = Arc::downgrade(self);
+        self.workers.on_free(self.index, move || {
+            if let Some(target) = waiting.upgrade() {
+                target.room.bell().ring();
+            }
+        });
+    }
+
+    /// Goes by this from now on; calls under way end by what they began with.
+    pub(crate) fn change(&self, spec: EndpointSpec, room: Room) {
+        self.resize(&spec, room);
+        self.settings.store(self.settings.load().followed_by(spec));
+        self.room.bell().ring();
+    }
+
+    /// Its part of the credit has become another one.
+    pub(crate) fn share_room(&self, room: Room) {
+        self.resize(&self.settings.load().spec, room);
+    }
+
+    fn resize(&self, spec: &EndpointSpec, room: Room) {
+        self.gate.resize(spec.max_concurrency, spec.endpoint.max_batch().max(1), room);
+        self.read_credit.resize(usize::MAX / 2, room.bytes);
+    }
+
     /// Takes a message from `priority`: delivers it, lets it wait behind its key, or parks it.
     pub(crate) fn offer(&self, offer: Offer, loud: bool) {
         let key = self.lanes.key(&offer.message);
@@ -125,11 +178,11 @@ impl Target {
 
     /// Whether messages of an earlier process may be parked in its lanes.
     pub(crate) fn lanes_unknown(&self) -> bool {
-        self.spec.order != Order::None && !self.lanes.known()
+        self.lanes.ordered() && !self.lanes.known()
     }
 
-    /// Brings a tried message to its outcome.
-    pub(crate) fn conclude(&self, job: Job, result: Result<(), DeliveryError>) {
+    /// Brings a tried message to its outcome; `retry` is the schedule that its call began with.
+    pub(crate) fn conclude(&self, job: Job, result: Result<(), DeliveryError>, retry: RetrySchedule) {
         let error = match result {
             Ok(()) => {
                 self.figures.delivered.add(1);
@@ -141,14 +194,14 @@ impl Target {
         tracing::debug!(endpoint = %self.name, id = %job.message.id, class = %error.class, detail = %error.detail, "a delivery failed");
         let reason = Reason::error(&shortened(&error.class));
         let tried = job.message.attempt.saturating_add(1);
-        let spent = tried >= self.spec.retry.attempts;
+        let spent = tried >= retry.attempts;
         match error.verdict {
             Verdict::Reject => self.leave(job, Outcome::Dead { reason, attempts: tried }),
             Verdict::Retry if spent => self.leave(job, Outcome::Dead { reason, attempts: tried }),
             verdict => {
                 let attempted = verdict == Verdict::Retry;
                 let asked = error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-                let wait = self.spec.retry.wait(tried).max(asked);
+                let wait = retry.wait(tried).max(asked);
                 self.wait_again(job, Waiting { reason, attempted, due: Some(wait) });
             }
         }

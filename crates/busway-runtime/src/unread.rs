@@ -19,10 +19,11 @@ pub(crate) async fn unread(engine: &Engine) -> BTreeMap<String, u64> {
             return BTreeMap::new();
         }
     };
+    let board = engine.desks.board.load();
     let mut unread: BTreeMap<String, u64> = BTreeMap::new();
     for backlog in backlogs {
         let Some(destination) = backlog.destination else { continue };
-        if engine.desks.targets.iter().all(|target| *target.name != *destination) {
+        if board.target(&destination).is_none() {
             *unread.entry(destination).or_default() += backlog.messages;
         }
     }

@@ -34,6 +34,14 @@ impl Workers {
         self.lock().wake[endpoint] = Some(Box::new(wake));
     }
 
+    /// Makes room for so many endpoints in all.
+    pub(crate) fn grow(&self, endpoints: usize) {
+        let mut state = self.lock();
+        state.used.resize(endpoints, 0);
+        state.wanting.resize(endpoints, false);
+        state.wake.resize_with(endpoints, || None);
+    }
+
     /// A worker for this endpoint. While others want one, no endpoint holds more than a quarter of
     /// them, nor the last one that an endpoint without any would need. Refused, the endpoint is
     /// told when it is worth asking again.
@@ -57,9 +65,11 @@ impl Workers {
         Some(Worker { workers: Arc::clone(self), endpoint })
     }
 
-    /// Changes how many there are.
+    /// Changes how many there are; those in use beyond that are not replaced.
     pub(crate) fn set_total(&self, total: usize) {
         self.total.store(total.max(1), Ordering::Relaxed);
+        let state = self.lock();
+        state.wake.iter().flatten().for_each(|wake| wake());
     }
 
     /// The endpoint wants no worker now.
@@ -131,5 +141,22 @@ mod tests {
         assert!(first.is_some() && workers.take(1).is_none());
         drop(first);
         assert!(workers.take(1).is_some());
+    }
+
+    #[test]
+    fn who_waits_is_told_when_there_are_more_workers_and_more_endpoints() {
+        let workers = Workers::new(1, 1);
+        let first = workers.take(0);
+        workers.grow(2);
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        workers.on_free(1, move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(workers.take(1).is_none());
+        workers.set_total(2);
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        assert!(workers.take(1).is_some());
+        drop(first);
     }
 }

@@ -1,6 +1,7 @@
 //! A bus held by this process: its store, its socket for other processes, its HTTP interface.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -8,11 +9,15 @@ use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Result, State, Transp
 use busway_embedded::socket;
 use busway_http::HttpServer;
 pub use busway_http::{RenderMetrics, install_recorder};
-use busway_runtime::{FlowOptions, RouteSpec, Runtime, RuntimeOptions};
+pub use busway_runtime::Pulse;
+use busway_runtime::{Change, EndpointSpec, FlowOptions, RouteSpec, Runtime, RuntimeOptions};
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 
 use crate::config::{Config, Policy};
 use crate::registry;
+use crate::reload::Plan;
+pub use crate::reload::Reloaded;
 use crate::remote::{AdminVerbs, Asker, RemoteAdmin};
 use crate::testing::Bench;
 
@@ -50,7 +55,17 @@ pub struct Holder {
     http: Option<HttpServer>,
     socket: Option<socket::SocketServer>,
     runtime: Arc<Runtime>,
-    grace: Duration,
+    transport: Arc<dyn Transport>,
+    subscriptions: Vec<Subscription>,
+    running: Mutex<Running>,
+    reloading: Semaphore,
+}
+
+/// What the bus goes by.
+#[derive(Clone)]
+struct Running {
+    config: Config,
+    endpoints: BTreeMap<String, EndpointSpec>,
 }
 
 impl Holder {
@@ -67,6 +82,7 @@ impl Holder {
             None => (registry::transport(config)?, busway_state::open_url(&config.bus.state).await?),
         };
         let assembled = assemble(config, purpose, &options, &transport, state).await?;
+        let running = Running { config: config.clone(), endpoints: assembled.endpoints.clone() };
         let runtime = Arc::new(match purpose {
             Purpose::Deliver => Runtime::start(assembled).await?,
             Purpose::Look => Runtime::start_idle(assembled).await?,
@@ -86,7 +102,75 @@ impl Holder {
             }
             _ => None,
         };
-        Ok(Self { http, socket, runtime, grace: config.flow.shutdown_grace })
+        Ok(Self {
+            http,
+            socket,
+            runtime,
+            transport,
+            subscriptions: options.subscriptions,
+            running: Mutex::new(running),
+            reloading: Semaphore::new(1),
+        })
+    }
+
+    /// Goes by another configuration from now on, as far as that can be while messages flow: routes,
+    /// added and changed endpoints, flow control. All that can is applied or, after an error, nothing.
+    /// Says by key what holds now and what needs a restart.
+    ///
+    /// Cancelled, nothing is applied.
+    ///
+    /// # Errors
+    /// `Conflict` while another reload is under way or where an endpoint has the name of a handler;
+    /// `Configuration` where the parts that can change do not fit to what cannot; those of opening the
+    /// endpoints; `Closed` once the bus stops.
+    pub async fn reload(&self, new: &Config) -> Result<Reloaded> {
+        let failed = |detail: String| Error::new("reload", ErrorKind::Conflict, detail);
+        let _alone = self.reloading.try_acquire().map_err(|_| failed("another is under way".to_owned()))?;
+        if let Some(taken) = self.subscriptions.iter().find(|s| new.endpoints.contains_key(&s.name)) {
+            return Err(failed(format!("the endpoint {} has the name of a handler", taken.name)));
+        }
+        let before = self.running().clone();
+        let plan = Plan::of(&before.config, new)?;
+        if plan.reloaded.applied.is_empty() {
+            return Ok(plan.reloaded);
+        }
+        let mut endpoints = plan.endpoints(&before.config, &before.endpoints, &self.transport).await?;
+        for (subscription, spec) in
+            self.subscriptions.iter().filter_map(|s| Some((s, before.endpoints.get(&s.name)?)))
+        {
+            let spec = registry::handler(&plan.next, &subscription.policy, Arc::clone(&spec.endpoint));
+            endpoints.insert(subscription.name.clone(), spec);
+        }
+        self.runtime
+            .change(Change {
+                endpoints: endpoints.clone(),
+                routes: routes(&plan.next, &self.subscriptions),
+                flow: flow(&plan.next),
+            })
+            .await?;
+        *self.running() = Running { config: plan.next, endpoints };
+        Ok(plan.reloaded)
+    }
+
+    /// What tells whether the bus answers; it does not keep it.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.runtime.pulse()
+    }
+
+    /// The configuration that the bus goes by: the one it was opened with, and what was reloaded.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.running().config.clone()
+    }
+
+    /// How long a stop may take.
+    fn grace(&self) -> Duration {
+        self.running().config.flow.shutdown_grace
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The operator's verbs.
@@ -112,15 +196,16 @@ impl Holder {
     ///
     /// Cancelled, the bus is left draining.
     pub async fn shutdown(&self) -> bool {
-        let until = Instant::now() + self.grace;
+        let grace = self.grace();
+        let until = Instant::now() + grace;
         let http = async {
             if let Some(http) = &self.http {
-                http.stop(self.grace / 2).await;
+                http.stop(grace / 2).await;
             }
         };
         let socket = async {
             if let Some(socket) = &self.socket
-                && !socket.close(self.grace / 2).await
+                && !socket.close(grace / 2).await
             {
                 tracing::warn!("verbs of other processes were in hand when their time was over");
             }
@@ -159,7 +244,7 @@ async fn assemble(
 ) -> Result<RuntimeOptions> {
     let mut assembled = RuntimeOptions::new(Name::new(&config.bus.name)?, Arc::clone(transport), state);
     assembled.declare = registry::declare(config);
-    assembled.routes = registry::routes(config);
+    assembled.routes = routes(config, &options.subscriptions);
     for (name, settings) in &config.endpoints {
         let spec = registry::endpoint(config, name, settings, transport, purpose == Purpose::Look).await?;
         assembled.endpoints.insert(name.clone(), spec);
@@ -167,16 +252,26 @@ async fn assemble(
     for subscription in &options.subscriptions {
         let spec = registry::handler(config, &subscription.policy, Arc::clone(&subscription.endpoint));
         assembled.endpoints.insert(subscription.name.clone(), spec);
-        assembled.routes.push(RouteSpec {
-            types: subscription.types.clone(),
-            accounts: Vec::new(),
-            to: vec![subscription.name.clone()],
-        });
     }
     if let Some(bench) = &options.bench {
         assembled.endpoints.iter_mut().for_each(|(name, spec)| bench.observe(name, spec));
     }
-    assembled.flow = FlowOptions {
+    assembled.flow = flow(config);
+    Ok(assembled)
+}
+
+/// The routes that are configured, and those of the handlers.
+fn routes(config: &Config, subscriptions: &[Subscription]) -> Vec<RouteSpec> {
+    let of_handler = |subscription: &Subscription| RouteSpec {
+        types: subscription.types.clone(),
+        accounts: Vec::new(),
+        to: vec![subscription.name.clone()],
+    };
+    registry::routes(config).into_iter().chain(subscriptions.iter().map(of_handler)).collect()
+}
+
+fn flow(config: &Config) -> FlowOptions {
+    FlowOptions {
         workers: config.flow.workers,
         max_share: config.flow.max_share,
         window: config.flow.window,
@@ -184,8 +279,7 @@ async fn assemble(
         credit: config.flow.credit,
         credit_bytes: config.flow.credit_bytes.bytes(),
         ..FlowOptions::default()
-    };
-    Ok(assembled)
+    }
 }
 
 fn http_config(settings: &crate::config::Http) -> busway_http::HttpConfig {

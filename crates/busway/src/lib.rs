@@ -40,6 +40,7 @@ pub mod holder;
 mod lazy;
 mod publish;
 pub mod registry;
+mod reload;
 pub mod remote;
 pub mod testing;
 

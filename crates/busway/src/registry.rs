@@ -81,10 +81,23 @@ pub async fn endpoint(
     } else {
         make(name, settings, transport, declare).await?
     };
+    treated(config, settings, made)
+}
+
+/// An endpoint that is made, treated as its settings say.
+///
+/// # Errors
+/// `Configuration` for a queue that has no name.
+pub fn treated(
+    config: &Config,
+    settings: &config::Endpoint,
+    made: Arc<dyn Endpoint>,
+) -> Result<EndpointSpec> {
     let spec = handler(config, &settings.policy, made);
+    let batches = spec.endpoint.max_batch() > 1;
     Ok(EndpointSpec {
         // A batching endpoint gains nothing from many calls side by side.
-        max_concurrency: if batch > 1 { spec.max_concurrency.min(2) } else { spec.max_concurrency },
+        max_concurrency: if batches { spec.max_concurrency.min(2) } else { spec.max_concurrency },
         // The endpoint keeps its own time-out; this one is for an endpoint that does not.
         deadline: settings.policy.timeout * 2 + Duration::from_secs(10),
         queue: match &settings.target {

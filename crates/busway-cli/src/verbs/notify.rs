@@ -1,45 +1,42 @@
 //! Tells systemd how the daemon stands.
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
-/// Sends a state such as `READY=1` to the service manager, where there is one.
-pub(super) fn tell(state: &str) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let Some(path) = path.to_str() else { return };
-    if let Err(error) = send(path, state) {
-        tracing::warn!(%error, "the service manager cannot be told {state}");
+use sd_notify::NotifyState;
+use tokio::time::Instant;
+
+/// How often a longer stop is asked for, and for how long each time.
+const EVERY: Duration = Duration::from_secs(5);
+const EXTENSION_MICROS: u32 = 15_000_000;
+/// What a stop takes at most beside its grace.
+const CLOSING: Duration = Duration::from_secs(60);
+
+/// Tells the service manager, where there is one.
+pub(super) fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager cannot be told how the daemon stands");
     }
 }
 
-fn send(path: &str, state: &str) -> std::io::Result<()> {
-    let address = match path.strip_prefix('@') {
-        Some(name) => SocketAddr::from_abstract_name(name)?,
-        None => SocketAddr::from_pathname(path)?,
-    };
-    UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address)?;
-    Ok(())
+/// The daemon does its work.
+pub(super) fn ready() {
+    tell(&[NotifyState::Ready, NotifyState::Status("delivering")]);
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
+/// It reads its configuration anew; [`ready`] ends this.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now, NotifyState::Status("reading its configuration")]),
+        Err(error) => tracing::warn!(%error, "the service manager cannot be told of a reload"),
+    }
+}
 
-    #[test]
-    fn a_state_reaches_a_socket_by_path_and_by_abstract_name() {
-        let name = format!("busway-notify-{}", std::process::id());
-        let path = std::env::temp_dir().join(&name);
-        let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
-        for (socket, address) in [
-            (UnixDatagram::bind(&path).unwrap(), path.display().to_string()),
-            (UnixDatagram::bind_addr(&abstract_name).unwrap(), format!("@{name}")),
-        ] {
-            send(&address, "READY=1").unwrap();
-            let mut text = [0; 16];
-            let length = socket.recv(&mut text).unwrap();
-            assert_eq!(&text[..length], b"READY=1");
-        }
-        std::fs::remove_file(path).unwrap();
+/// It stops: asks for the time that this may take, for as long as it does.
+pub(super) async fn stopping(grace: Duration) {
+    tell(&[NotifyState::Stopping, NotifyState::Status("finishing what is in hand")]);
+    let until = Instant::now() + grace + CLOSING;
+    while Instant::now() < until {
+        tell(&[NotifyState::ExtendTimeoutUsec(EXTENSION_MICROS)]);
+        tokio::time::sleep(EVERY).await;
     }
 }

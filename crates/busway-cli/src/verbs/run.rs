@@ -1,11 +1,16 @@
 //! `run`, and `run --once`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use busway::config::Config;
 use busway::core::admin::{OnceReport, OnceRequest};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use busway::core::{Admin, Error, ErrorKind, Result};
+use busway::holder::Reloaded;
+use tokio::task::JoinHandle;
 
+use super::signals::{Signals, Stop, Told};
+use super::watchdog::Watchdog;
 use super::{Scope, notify};
 use crate::cli::Run;
 use crate::client::{self, Daemon};
@@ -13,6 +18,8 @@ use crate::exit::{Failure, Outcome};
 use crate::output;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// How long a forced stop may take to let go of what it holds.
+const LETTING_GO: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(scope: &Scope, run: &Run) -> Outcome {
     if run.once {
@@ -32,50 +39,147 @@ fn once(report: &OnceReport) -> String {
 }
 
 async fn daemon(scope: &Scope) -> Outcome {
-    let mut config = scope.load()?.config;
+    let config = scope.load()?.config;
     let mut signals = Signals::new()?;
-    let bus = tokio::select! {
-        bus = client::start(&config, scope.common.timeout()) => bus?,
-        () = signals.stopped() => return Ok(()),
+    let started = tokio::select! {
+        started = starting(config.clone(), scope.common.timeout()) => started?,
+        // What was begun ends with the process: a start loses nothing wherever it is cut.
+        stop = signals.stop() => return stop.outcome(),
     };
-    notify::tell("READY=1");
-    tracing::info!(bus = %config.bus.name, "ready: {}", bus.reachable());
-    let mut minute = tokio::time::interval_at(tokio::time::Instant::now() + MINUTE, MINUTE);
-    let failed = loop {
-        tokio::select! {
-            _ = minute.tick() => summary(bus.as_ref()).await,
-            error = bus.failed() => break Some(error),
-            told = signals.next() => match told {
-                Told::Stop(name) => {
-                    tracing::info!("{name}: draining for at most {:?}", config.flow.shutdown_grace);
-                    break None;
-                }
-                Told::Reload => reload(scope, bus.as_ref(), &mut config).await,
-            },
+    notify::ready();
+    tracing::info!(bus = %config.bus.name, "ready: {}", started.reachable());
+    let watchdog = Watchdog::start(started.pulse());
+    let end = work(scope, started.as_ref(), &mut signals).await;
+    let stopped = stop(started, &end, &mut signals).await;
+    drop(watchdog);
+    match (end, stopped) {
+        (End::Failed(error), _) => Err(Failure::Bus(error)),
+        (End::Asked(Stop::Interrupt), Err(failure)) => {
+            output::complain(&failure.to_string());
+            Err(Failure::Interrupted)
         }
-    };
-    notify::tell("STOPPING=1");
-    let closed = bus.shutdown().await;
-    match failed {
-        Some(error) => Err(Failure::Bus(error)),
-        None => closed.map_err(|error| Failure::Failed(error.to_string())),
+        (End::Asked(stop), stopped) => stopped.and_then(|()| stop.outcome()),
     }
 }
 
-/// Loads the configuration anew and applies it; a broken one leaves the old one in force.
-async fn reload(scope: &Scope, bus: &dyn Daemon, config: &mut Config) {
-    notify::tell("RELOADING=1");
-    match scope.load() {
-        Ok(loaded) => apply(bus, config, loaded.config).await,
+/// Why a daemon ends.
+enum End {
+    Asked(Stop),
+    Failed(Error),
+}
+
+/// Opens the bus in a task of its own, so that a long start does not keep signals waiting.
+async fn starting(config: Config, timeout: Duration) -> Result<Box<dyn Daemon>> {
+    let mut task = Aborted(tokio::spawn(async move { client::start(&config, timeout).await }));
+    task.joined().await
+}
+
+/// Works until it is told to stop, or cannot go on.
+async fn work(scope: &Scope, bus: &dyn Daemon, signals: &mut Signals) -> End {
+    let mut minute = tokio::time::interval_at(tokio::time::Instant::now() + MINUTE, MINUTE);
+    let mut said = None;
+    loop {
+        tokio::select! {
+            // One that has not come within its minute is given up.
+            _ = minute.tick() => drop(said.replace(Aborted(tokio::spawn(summary(bus.admin()))))),
+            error = bus.failed() => return End::Failed(error),
+            told = signals.next() => match told {
+                Told::Stop(stop) => return End::Asked(stop),
+                Told::Reload => tokio::select! {
+                    () = reload(scope, bus) => {}
+                    stop = signals.stop() => return End::Asked(stop),
+                },
+            },
+        }
+    }
+}
+
+/// Drains within the grace; a second signal lets go of everything at once.
+async fn stop(bus: Box<dyn Daemon>, end: &End, signals: &mut Signals) -> Outcome {
+    let grace = bus.grace();
+    if let End::Asked(stop) = end {
+        tracing::info!("{}: draining for at most {grace:?}", stop.name());
+    }
+    let _told = Aborted(tokio::spawn(notify::stopping(grace)));
+    let mut closing = Aborted(tokio::spawn(async move { bus.shutdown().await }));
+    tokio::select! {
+        closed = closing.joined() => closed.map_err(|error| Failure::Failed(error.to_string())),
+        again = signals.stop() => {
+            closing.0.abort();
+            // What it holds is let go of as the task ends; the process ends in any case.
+            let _late = tokio::time::timeout(LETTING_GO, &mut closing.0).await;
+            let text = format!(
+                "{} while draining: stopped at once; what was in hand is delivered again at the next start",
+                again.name()
+            );
+            match again {
+                Stop::Terminate => Err(Failure::Failed(text)),
+                Stop::Interrupt => {
+                    output::complain(&text);
+                    Err(Failure::Interrupted)
+                }
+            }
+        }
+    }
+}
+
+/// A task that ends when this is dropped.
+struct Aborted<T>(JoinHandle<T>);
+
+impl<T> Aborted<Result<T>> {
+    async fn joined(&mut self) -> Result<T> {
+        match (&mut self.0).await {
+            Ok(result) => result,
+            Err(error) => Err(Error::new("run", ErrorKind::Internal, "it panicked").caused_by(error)),
+        }
+    }
+}
+
+impl<T> Drop for Aborted<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Loads the configuration anew and applies what can change while messages flow; one with mistakes
+/// leaves the old one in force.
+async fn reload(scope: &Scope, bus: &dyn Daemon) {
+    notify::reloading();
+    match loaded_anew(scope).await {
+        Ok(config) => match bus.reload(&config).await {
+            Ok(reloaded) => say(&reloaded),
+            Err(error) => tracing::error!("not reloaded, the configuration stays as it is: {error}"),
+        },
         Err(failure) => tracing::error!("not reloaded, the configuration stays as it is:\n{failure}"),
     }
-    notify::tell("READY=1");
+    notify::ready();
+}
+
+/// Reads the configuration where a file that does not answer keeps nobody waiting.
+async fn loaded_anew(scope: &Scope) -> Outcome<Config> {
+    let layers = scope.layers();
+    let read = tokio::task::spawn_blocking(move || busway::config::load(&layers)).await;
+    let loaded = read.map_err(|error| Failure::Failed(format!("reading it panicked: {error}")))?;
+    Ok(loaded?.config)
+}
+
+/// Says by key what a reload did.
+fn say(Reloaded { applied, restart }: &Reloaded) {
+    if applied.is_empty() && restart.is_empty() {
+        tracing::info!("reloaded: nothing has changed");
+    }
+    if !applied.is_empty() {
+        tracing::info!("reloaded: {}", applied.join(", "));
+    }
+    if !restart.is_empty() {
+        tracing::warn!("needs a restart: {}", restart.join(", "));
+    }
 }
 
 /// What flows and what waits, in one line.
-async fn summary(bus: &dyn Daemon) {
-    let totals = &bus.admin().snapshots().await["totals"];
-    match bus.admin().queues().await {
+async fn summary(bus: Arc<dyn Admin>) {
+    let totals = &bus.snapshots().await["totals"];
+    match bus.queues().await {
         Ok(report) => {
             let waiting: Vec<String> = report
                 .queues
@@ -99,67 +203,5 @@ async fn summary(bus: &dyn Daemon) {
             );
         }
         Err(error) => tracing::warn!("the queues could not be looked at: {error}"),
-    }
-}
-
-/// Applies a new configuration, and says by key what needs a restart.
-async fn apply(bus: &dyn Daemon, config: &mut Config, new: Config) {
-    let changed = config.changes(&new);
-    if changed.is_empty() {
-        tracing::info!("reloaded: nothing has changed");
-        return;
-    }
-    match bus.reload(&new).await {
-        Ok(restart) => {
-            let live: Vec<_> = changed.iter().filter(|key| !restart.contains(key)).cloned().collect();
-            if !live.is_empty() {
-                tracing::info!("reloaded: {}", live.join(", "));
-            }
-            if !restart.is_empty() {
-                tracing::warn!("needs a restart: {}", restart.join(", "));
-            }
-            // Compared again next time with what runs, not with what was asked for.
-            if restart.is_empty() {
-                *config = new;
-            }
-        }
-        Err(error) => tracing::error!("not reloaded, the configuration stays as it is: {error}"),
-    }
-}
-
-/// What a daemon is told by a signal.
-enum Told {
-    Stop(&'static str),
-    Reload,
-}
-
-/// The signals that a daemon heeds.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Outcome<Self> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::Failed(format!("signals: {error}")));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
-            _ = self.hangup.recv() => Told::Reload,
-        }
-    }
-
-    /// Ends when a stop is asked for.
-    async fn stopped(&mut self) {
-        while matches!(self.next().await, Told::Reload) {}
     }
 }

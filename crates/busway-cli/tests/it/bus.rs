@@ -274,7 +274,7 @@ fn a_broken_new_file_leaves_the_old_one_in_force() {
     until("it is delivered", || audit(&place).len() == 1);
     std::fs::write(place.path("busway.toml"), format!("{CONFIG}[flow]\nworkers = 3\n")).unwrap();
     daemon.signal("HUP");
-    until("the change is told", || log_of(&place).contains("flow.workers"));
+    until("the change is told", || log_of(&place).contains("reloaded: flow.workers\n"));
     daemon.signal("TERM");
     assert_eq!(daemon.ended(), Some(0));
 }

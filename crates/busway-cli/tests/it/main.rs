@@ -7,5 +7,8 @@ mod handover;
 mod harness;
 mod help;
 mod pty;
+mod reload;
+mod service;
+mod stop;
 mod terminal;
 mod usage;

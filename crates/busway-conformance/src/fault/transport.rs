@@ -81,6 +81,11 @@ impl Transport for FaultyTransport {
         self.inner.purge(queue).await
     }
 
+    async fn answers(&self) -> Result<()> {
+        self.script.0.check_other("answer")?;
+        self.inner.answers().await
+    }
+
     /// Closes the inner transport, cut or not.
     async fn close(&self) -> Result<()> {
         self.inner.close().await

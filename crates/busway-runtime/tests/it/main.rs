@@ -16,6 +16,8 @@ mod order;
 mod panics;
 mod parking;
 mod probe;
+mod pulse;
+mod reload;
 mod settling;
 mod stop;
 mod unread;
