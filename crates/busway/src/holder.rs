@@ -1,7 +1,7 @@
 //! A bus held by this process: its store, its socket for other processes, its HTTP interface.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -57,12 +57,11 @@ pub struct Holder {
     runtime: Arc<Runtime>,
     transport: Arc<dyn Transport>,
     subscriptions: Vec<Subscription>,
-    running: Mutex<Running>,
+    running: Mutex<Arc<Running>>,
     reloading: Semaphore,
 }
 
 /// What the bus goes by.
-#[derive(Clone)]
 struct Running {
     config: Config,
     endpoints: BTreeMap<String, EndpointSpec>,
@@ -108,7 +107,7 @@ impl Holder {
             runtime,
             transport,
             subscriptions: options.subscriptions,
-            running: Mutex::new(running),
+            running: Mutex::new(Arc::new(running)),
             reloading: Semaphore::new(1),
         })
     }
@@ -129,7 +128,7 @@ impl Holder {
         if let Some(taken) = self.subscriptions.iter().find(|s| new.endpoints.contains_key(&s.name)) {
             return Err(failed(format!("the endpoint {} has the name of a handler", taken.name)));
         }
-        let before = self.running().clone();
+        let before = self.running();
         let plan = Plan::of(&before.config, new)?;
         if plan.reloaded.applied.is_empty() {
             return Ok(plan.reloaded);
@@ -148,7 +147,8 @@ impl Holder {
                 flow: flow(&plan.next),
             })
             .await?;
-        *self.running() = Running { config: plan.next, endpoints };
+        let now = Arc::new(Running { config: plan.next, endpoints });
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(plan.reloaded)
     }
 
@@ -169,8 +169,8 @@ impl Holder {
         self.running().config.flow.shutdown_grace
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The operator's verbs.
