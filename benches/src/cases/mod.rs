@@ -1,5 +1,6 @@
 //! The cases, one file each.
 
+mod embedded;
 mod http;
 mod route;
 
@@ -18,4 +19,4 @@ pub struct Case {
 }
 
 /// All of them.
-pub const CASES: &[Case] = &[route::CASE, http::CASE];
+pub const CASES: &[Case] = &[embedded::CASE, route::CASE, http::CASE];

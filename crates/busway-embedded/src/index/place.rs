@@ -119,3 +119,7 @@ pub(super) fn waits_until(entries: &Entries, held: &Held, slot: u32) -> Option<u
     let until = held.until.get(&slot).copied().filter(|_| entry.has(Entry::HELD));
     Some(until.map_or(entry.due, |until| until.max(entry.due)))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

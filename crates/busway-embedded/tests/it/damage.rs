@@ -54,6 +54,14 @@ impl Remains {
         EmbeddedTransport::open_on(config, Arc::new(Unsynced::default()))
     }
 
+    /// The same files as they are after the store was opened.
+    fn found(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let read = |(name, _): &(PathBuf, _)| {
+            (name.clone(), fs::read(self.home.path().join("again").join(name)).unwrap())
+        };
+        self.files.iter().map(read).collect()
+    }
+
     fn config_at(&self, path: PathBuf) -> EmbeddedConfig {
         let mut config = self.config.clone();
         config.path = path;
@@ -417,7 +425,18 @@ async fn a_newer_store_is_left_alone() {
     files[0].1 = b"busway-embedded 2\n".to_vec();
     let error = remains.open(&files).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Version);
-    assert!(error.to_string().contains("format 2"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("format 2") && text.contains("the program that wrote it"), "{text}");
+    assert_eq!(remains.found(), files, "nothing was changed");
+    let mut newer = remains.files.clone();
+    let header = &mut newer[1].1[..56];
+    header[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    let crc = crc32fast::hash(&header[..52]);
+    header[52..].copy_from_slice(&crc.to_le_bytes());
+    let error = remains.open(&newer).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Version, "{error}");
+    assert!(error.to_string().contains("00000001.log"), "{error}");
+    assert_eq!(remains.found(), newer, "nothing was changed");
     for text in [&b""[..], b"busway-embedded", b"something else 1\n", b"busway-embedded 1", b"\xff\xfe"] {
         files[0].1 = text.to_vec();
         assert_eq!(remains.open(&files).err().unwrap().kind(), ErrorKind::Corrupt);
