@@ -21,7 +21,7 @@ use super::server::Server;
 use super::{BODY_BYTES, CONNECTIONS, message};
 use crate::{Bench, Limit, Measure, Run, Side, Stopwatch};
 
-const MESSAGES: u64 = 50_000;
+const MESSAGES: u64 = 30_000;
 const CALL_TIME: Duration = Duration::from_secs(30);
 /// How long the last requests may take to be seen by the peer (forget).
 const SEEN_WITHIN: Duration = Duration::from_secs(10);

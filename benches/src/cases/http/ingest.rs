@@ -16,9 +16,9 @@ use super::load::{Connection, closed_loop};
 use super::{BODY_BYTES, CONNECTIONS};
 use crate::{Bench, Limit, Measure, Pace, Run, Side, Stopwatch, open_loop};
 
-const MESSAGES: u64 = 40_000;
-/// Messages of an open loop, about two seconds of them.
-const SECONDS: f64 = 2.0;
+const MESSAGES: u64 = 20_000;
+/// Messages of an open loop, about a second of them.
+const SECONDS: f64 = 1.0;
 const LEAST_RATE: f64 = 20_000.0;
 /// The most that an event may take at half load, in syncs.
 const SYNCS: f64 = 3.0;
