@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use busway_core::transport::Group;
 use busway_core::{
     Delivery, DeliveryError, Endpoint, Error, ErrorClass, ErrorKind, Message, Publication, Queue, Sender,
 };
@@ -22,13 +23,37 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct QueueEndpoint {
     sender: Arc<dyn Sender>,
     queue: Queue,
+    /// What a message for a handler is ordered by, if by anything.
+    handler: Option<Box<Key>>,
 }
+
+type Key = dyn Fn(&Message) -> Option<u64> + Send + Sync;
 
 impl QueueEndpoint {
     /// An endpoint that publishes to `queue` by `sender`. The queue must be declared.
     #[must_use]
     pub fn new(sender: Arc<dyn Sender>, queue: Queue) -> Self {
-        Self { sender, queue }
+        Self { sender, queue, handler: None }
+    }
+
+    /// An endpoint in front of the queue of a handler: the copies keep their destination, and those with
+    /// one key stay in order.
+    pub fn for_handler(
+        sender: Arc<dyn Sender>,
+        queue: Queue,
+        key: impl Fn(&Message) -> Option<u64> + Send + Sync + 'static,
+    ) -> Self {
+        Self { sender, queue, handler: Some(Box::new(key)) }
+    }
+
+    fn publication(&self, delivery: &Delivery) -> Publication {
+        let mut copy = copy(&delivery.message);
+        let mut group = None;
+        if let Some(key) = &self.handler {
+            copy.destination = Some(delivery.destination.to_string());
+            group = key(&copy).map(|key| Group { key, position: None });
+        }
+        Publication { queue: self.queue.clone(), message: copy, group }
     }
 
     fn unknown(&self, detail: &str) -> DeliveryError {
@@ -45,7 +70,7 @@ impl fmt::Debug for QueueEndpoint {
 #[async_trait]
 impl Endpoint for QueueEndpoint {
     fn kind(&self) -> &'static str {
-        "queue"
+        if self.handler.is_some() { "handler" } else { "queue" }
     }
 
     fn max_batch(&self) -> usize {
@@ -54,8 +79,7 @@ impl Endpoint for QueueEndpoint {
 
     async fn deliver(&self, batch: Vec<Delivery>) -> Vec<Result<(), DeliveryError>> {
         let count = batch.len();
-        let copies =
-            batch.iter().map(|d| Publication::new(self.queue.clone(), copy(&d.message))).collect::<Vec<_>>();
+        let copies = batch.iter().map(|delivery| self.publication(delivery)).collect::<Vec<_>>();
         let mut answers: Vec<_> = match timeout(TIMEOUT, self.sender.publish(copies)).await {
             Ok(results) => results.into_iter().map(|result| result.map_err(|e| failure(&e))).collect(),
             Err(_) => vec![Err(self.unknown("no confirm in time").overload()); count],

@@ -1,20 +1,24 @@
 //! The bus as a library's user sees it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use busway_core::{Admin, Error, ErrorKind, Message, Name, Result};
+use busway_core::admin::{PublishOutcome, PublishResult};
+use busway_core::{Admin, Error, ErrorClass, ErrorKind, Message, Name, Result};
 use tokio::sync::RwLock;
 
 use crate::builder::BusBuilder;
 use crate::config::{Config, LoadOptions, Policy, check_pattern, load};
 use crate::handler::IntoHandler;
-use crate::holder::{Holder, OpenOptions, Purpose, Subscription};
+use crate::holder::{Holder, OpenOptions, Subscription};
 use crate::publish::{PublishError, Published, outcome};
+use crate::role::{Keeper, Role};
 use crate::testing::Bench;
 
 const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
+/// Before a message that no holder has taken is given to the next one.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A bus; cheap to clone, `Send` and `Sync`. Dropping the last clone is a forced stop: what was in
 /// hand is redelivered at the next start.
@@ -24,11 +28,13 @@ const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Bus(Arc<Inner>);
 
-struct Inner {
-    config: Config,
+pub(crate) struct Inner {
+    pub(crate) config: Config,
     subscriptions: Mutex<Vec<Subscription>>,
     bench: Option<Arc<Bench>>,
-    holder: RwLock<Option<Holder>>,
+    pub(crate) role: RwLock<Option<Role>>,
+    /// Of a guest, until the next start.
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl Bus {
@@ -50,8 +56,8 @@ impl Bus {
     }
 
     pub(crate) fn new(config: Config, bench: Option<Arc<Bench>>) -> Self {
-        let holder = RwLock::new(None);
-        Self(Arc::new(Inner { config, subscriptions: Mutex::default(), bench, holder }))
+        let (role, keeper) = (RwLock::new(None), Mutex::default());
+        Self(Arc::new(Inner { config, subscriptions: Mutex::default(), bench, role, keeper }))
     }
 
     /// Calls `handler` for each message whose type matches the pattern, with the [`Policy`] of a
@@ -83,10 +89,10 @@ impl Bus {
         let failed = |kind, detail: &str| Error::new("subscribe", kind, detail.to_owned()).at(name);
         Name::new(name)?;
         check_pattern(types).map_err(|why| failed(ErrorKind::Configuration, &why))?;
-        if self.0.holder.try_read().map_or(true, |holder| holder.is_some()) {
+        if self.0.role.try_read().map_or(true, |role| role.is_some()) {
             return Err(failed(ErrorKind::Closed, "the bus has started").advise("subscribe before the start"));
         }
-        let mut subscriptions = self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscriptions = self.0.lock_subscriptions();
         let taken =
             self.0.config.endpoints.contains_key(name) || subscriptions.iter().any(|s| s.name == name);
         if taken {
@@ -103,26 +109,46 @@ impl Bus {
         Ok(())
     }
 
-    /// Declares the queues and starts the actors.
+    /// Routes nothing more to the subscription of this name, until a process that has it starts again.
+    /// What waits for it is kept: it is handled where its handler still runs, `queues` shows it, and the
+    /// next subscription of the name finds it.
+    ///
+    /// Cancelling it leaves open whether it took effect.
+    ///
+    /// # Errors
+    /// `Closed` before the start and after the stop; `NotFound` where there is none.
+    pub async fn unsubscribe(&self, name: &str) -> Result<()> {
+        let role = self.0.role.read().await;
+        role.as_ref().ok_or_else(|| self.not_running())?.unsubscribe(name).await?;
+        self.0.lock_subscriptions().retain(|subscription| subscription.name != name);
+        Ok(())
+    }
+
+    /// Declares the queues and starts the actors. Where another process holds the store, this bus is its
+    /// guest: it publishes through it, and its handlers have their part of the messages; when the
+    /// holder is gone, a guest whose endpoints and routes are the same becomes the holder.
     ///
     /// Cancelled, nothing is left running.
     ///
     /// # Errors
-    /// `Held` where another process holds the store; `Conflict` on a second start; those of files
-    /// and addresses.
+    /// `Conflict` on a second start, and where an endpoint of the holder has a handler's name; `Held`
+    /// where a holder that only looks does not end within ten seconds; those of files and addresses.
     pub async fn start(&self) -> Result<()> {
-        let mut holder = self.0.holder.write().await;
-        if holder.is_some() {
+        let mut role = self.0.role.write().await;
+        if role.is_some() {
             return Err(Error::new("start", ErrorKind::Conflict, "the bus has started").at(&self
                 .0
                 .config
                 .bus
                 .name));
         }
-        let subscriptions = self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let bench = self.0.bench.clone();
-        let options = OpenOptions { subscriptions, bench, ..OpenOptions::default() };
-        *holder = Some(Holder::open(&self.0.config, Purpose::Deliver, options).await?);
+        let taken = Role::take(&self.0.config, || self.0.options()).await?;
+        let keeper = match &taken {
+            Role::Holder(_) => None,
+            Role::Guest(_) => Some(Keeper::start(&self.0.config.bus.name, Arc::downgrade(&self.0))?),
+        };
+        *self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
+        *role = Some(taken);
         Ok(())
     }
 
@@ -142,15 +168,23 @@ impl Bus {
     ///
     /// Cancelling it leaves every outcome open.
     pub async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
-        match self.admin().await {
-            Ok(admin) => admin.publish(messages, PUBLISH_DEADLINE).await.into_iter().map(outcome).collect(),
-            Err(error) => {
-                let (why, class) = (error.to_string(), error.class());
-                let failed =
-                    |message: Message| Err(PublishError::Failed { id: message.id, why: why.clone(), class });
-                messages.into_iter().map(failed).collect()
+        let until = Instant::now() + PUBLISH_DEADLINE;
+        let mut results = match self.admin().await {
+            Ok(admin) => admin.publish(messages.clone(), PUBLISH_DEADLINE).await,
+            Err(error) => messages.iter().map(|message| refused(message, &error)).collect(),
+        };
+        // The holder went away before it took them: the next one is asked.
+        while results.iter().any(not_taken) && Instant::now() < until && self.is_running().await {
+            tokio::time::sleep(AGAIN).await;
+            let open: Vec<usize> = (0..results.len()).filter(|at| not_taken(&results[*at])).collect();
+            let rest = open.iter().filter_map(|at| messages.get(*at).cloned()).collect();
+            let Ok(admin) = self.admin().await else { break };
+            let again = admin.publish(rest, until.saturating_duration_since(Instant::now())).await;
+            for (at, result) in open.into_iter().zip(again) {
+                results[at] = result;
             }
         }
+        results.into_iter().map(outcome).collect()
     }
 
     /// The operator's verbs.
@@ -158,12 +192,8 @@ impl Bus {
     /// # Errors
     /// `Closed` before the start and after the stop.
     pub async fn admin(&self) -> Result<Arc<dyn Admin>> {
-        let holder = self.0.holder.read().await;
-        holder.as_ref().map(Holder::admin).ok_or_else(|| {
-            Error::new("reach", ErrorKind::Closed, "the bus is not running")
-                .at(&self.0.config.bus.name)
-                .advise("call start first")
-        })
+        let role = self.0.role.read().await;
+        role.as_ref().map(Role::admin).ok_or_else(|| self.not_running())
     }
 
     /// The bus's name.
@@ -172,9 +202,19 @@ impl Bus {
         &self.0.config.bus.name
     }
 
-    /// Where the HTTP interface listens, if there is one.
+    async fn is_running(&self) -> bool {
+        self.0.role.read().await.is_some()
+    }
+
+    fn not_running(&self) -> Error {
+        Error::new("reach", ErrorKind::Closed, "the bus is not running")
+            .at(&self.0.config.bus.name)
+            .advise("call start first")
+    }
+
+    /// Where the HTTP interface listens, if there is one and this process holds the store.
     pub async fn http_address(&self) -> Option<std::net::SocketAddr> {
-        self.0.holder.read().await.as_ref().and_then(Holder::http_address)
+        self.0.role.read().await.as_ref().and_then(Role::holder).and_then(Holder::http_address)
     }
 
     /// Stops in order: takes nothing more in and finishes what is in hand, within the grace. A bus that
@@ -185,13 +225,40 @@ impl Bus {
     /// # Errors
     /// `Timeout` where not all was finished: what was not is redelivered at the next start.
     pub async fn shutdown(&self) -> Result<()> {
-        let Some(holder) = self.0.holder.write().await.take() else { return Ok(()) };
-        if holder.shutdown().await {
+        let Some(role) = self.0.role.write().await.take() else { return Ok(()) };
+        if role.shutdown().await {
             return Ok(());
         }
         Err(Error::new("stop", ErrorKind::Timeout, "not all that was in hand was finished within the grace")
             .at(&self.0.config.bus.name)
             .advise("nothing is lost: it is redelivered at the next start"))
+    }
+}
+
+impl Inner {
+    /// What the bus is opened with.
+    pub(crate) fn options(&self) -> OpenOptions {
+        let (subscriptions, bench) = (self.lock_subscriptions().clone(), self.bench.clone());
+        OpenOptions { subscriptions, bench, ..OpenOptions::default() }
+    }
+
+    fn lock_subscriptions(&self) -> MutexGuard<'_, Vec<Subscription>> {
+        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a message was surely not taken, because its holder was gone.
+fn not_taken(result: &PublishResult) -> bool {
+    result.outcome == PublishOutcome::Failed
+        && result.class.as_deref() == Some(ErrorClass::Reconnect.as_str())
+}
+
+fn refused(message: &Message, error: &Error) -> PublishResult {
+    PublishResult {
+        id: message.id.clone(),
+        outcome: PublishOutcome::Failed,
+        error: Some(error.to_string()),
+        class: Some(error.class().as_str().to_owned()),
     }
 }
 

@@ -1,24 +1,23 @@
 //! A bus held by this process: its store, its socket for other processes, its HTTP interface.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Result, State, Transport};
 use busway_embedded::socket;
 use busway_http::HttpServer;
 pub use busway_http::{RenderMetrics, install_recorder};
 pub use busway_runtime::Pulse;
-use busway_runtime::{Change, EndpointSpec, FlowOptions, RouteSpec, Runtime, RuntimeOptions};
-use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
+use busway_runtime::{Change, FlowOptions, Runtime, RuntimeOptions};
 
 use crate::config::{Config, Policy};
+use crate::handlers::{self, Handlers};
+use crate::named::Named;
+use crate::office::{self, Line, Office, Running, Served};
 use crate::registry;
 use crate::reload::Plan;
 pub use crate::reload::Reloaded;
-use crate::remote::{AdminVerbs, Asker, RemoteAdmin};
+use crate::remote::RemoteAdmin;
 use crate::testing::Bench;
 
 /// What a bus is opened for.
@@ -49,22 +48,24 @@ pub struct OpenOptions {
     pub metrics: Option<RenderMetrics>,
 }
 
+impl Subscription {
+    /// As the state store keeps it.
+    pub(crate) fn named(&self) -> Named {
+        Named {
+            name: self.name.clone(),
+            types: self.types.clone(),
+            order: self.policy.order.as_str().to_owned(),
+        }
+    }
+}
+
 /// A bus held by this process. Dropping it is a forced stop: what was in hand is redelivered.
 pub struct Holder {
     // In this order: whoever asks from outside goes first.
     http: Option<HttpServer>,
     socket: Option<socket::SocketServer>,
-    runtime: Arc<Runtime>,
+    office: Arc<Office>,
     transport: Arc<dyn Transport>,
-    subscriptions: Vec<Subscription>,
-    running: Mutex<Arc<Running>>,
-    reloading: Semaphore,
-}
-
-/// What the bus goes by.
-struct Running {
-    config: Config,
-    endpoints: BTreeMap<String, EndpointSpec>,
 }
 
 impl Holder {
@@ -80,36 +81,42 @@ impl Holder {
             Some(bench) => (bench.transport(&config.bus.transport), bench.state()),
             None => (registry::transport(config)?, busway_state::open_url(&config.bus.state).await?),
         };
-        let assembled = assemble(config, purpose, &options, &transport, state).await?;
+        let OpenOptions { mut subscriptions, bench, metrics } = options;
+        if let Some(bench) = &bench {
+            subscriptions.iter_mut().for_each(|own| own.endpoint = bench.observed(&own.endpoint));
+        }
+        let (queues, kept) = (Arc::clone(&transport), Arc::clone(&state));
+        let handlers = Handlers::open(config, purpose, subscriptions, queues, kept).await?;
+        let mut assembled = assemble(config, purpose, &handlers, &transport, state).await?;
+        if let Some(bench) = &bench {
+            let configured =
+                assembled.endpoints.iter_mut().filter(|(name, _)| config.endpoints.contains_key(*name));
+            configured.for_each(|(_, spec)| spec.endpoint = bench.observed(&spec.endpoint));
+        }
         let running = Running { config: config.clone(), endpoints: assembled.endpoints.clone() };
         let runtime = Arc::new(match purpose {
             Purpose::Deliver => Runtime::start(assembled).await?,
             Purpose::Look => Runtime::start_idle(assembled).await?,
         });
+        if purpose == Purpose::Deliver && handlers.needs_worker().await? {
+            handlers.start_worker(config).await?;
+        }
         let admin: Arc<dyn Admin> = Arc::clone(&runtime) as Arc<dyn Admin>;
-        let path = registry::embedded_path(config).filter(|_| options.bench.is_none());
-        let socket = match path {
+        let office = Arc::new(Office::new(Arc::clone(&runtime), handlers, purpose, running));
+        let socket = match registry::embedded_path(config).filter(|_| bench.is_none()) {
             None => None,
             Some(path) => {
-                let verbs = Arc::new(Served(AdminVerbs::new(Arc::clone(&admin))));
+                let verbs = Arc::new(Served::new(Arc::clone(&office)));
                 Some(runtime.within(|| socket::serve(&path, verbs))?)
             }
         };
         let http = match (&config.http, purpose) {
             (Some(settings), Purpose::Deliver) => {
-                Some(HttpServer::start(http_config(settings), admin, options.metrics)?)
+                Some(HttpServer::start(http_config(settings), admin, metrics)?)
             }
             _ => None,
         };
-        Ok(Self {
-            http,
-            socket,
-            runtime,
-            transport,
-            subscriptions: options.subscriptions,
-            running: Mutex::new(Arc::new(running)),
-            reloading: Semaphore::new(1),
-        })
+        Ok(Self { http, socket, office, transport })
     }
 
     /// Goes by another configuration from now on, as far as that can be while messages flow: routes,
@@ -123,60 +130,59 @@ impl Holder {
     /// `Configuration` where the parts that can change do not fit to what cannot; those of opening the
     /// endpoints; `Closed` once the bus stops.
     pub async fn reload(&self, new: &Config) -> Result<Reloaded> {
-        let failed = |detail: String| Error::new("reload", ErrorKind::Conflict, detail);
-        let _alone = self.reloading.try_acquire().map_err(|_| failed("another is under way".to_owned()))?;
-        if let Some(taken) = self.subscriptions.iter().find(|s| new.endpoints.contains_key(&s.name)) {
-            return Err(failed(format!("the endpoint {} has the name of a handler", taken.name)));
+        let _turn = self.office.turn().await?;
+        if let Some(name) = self.office.handlers.all().keys().find(|name| new.endpoints.contains_key(*name)) {
+            return Err(handlers::taken(name));
         }
-        let before = self.running();
+        let before = self.office.running();
         let plan = Plan::of(&before.config, new)?;
         if plan.reloaded.applied.is_empty() {
             return Ok(plan.reloaded);
         }
         let mut endpoints = plan.endpoints(&before.config, &before.endpoints, &self.transport).await?;
-        for (subscription, spec) in
-            self.subscriptions.iter().filter_map(|s| Some((s, before.endpoints.get(&s.name)?)))
-        {
-            let spec = registry::handler(&plan.next, &subscription.policy, Arc::clone(&spec.endpoint));
-            endpoints.insert(subscription.name.clone(), spec);
-        }
-        self.runtime
+        let handlers = self.office.handlers.all();
+        endpoints.extend(self.office.handlers.endpoints(&plan.next, handlers.values()).await?);
+        self.office
+            .runtime
             .change(Change {
                 endpoints: endpoints.clone(),
-                routes: routes(&plan.next, &self.subscriptions),
+                routes: self.office.routes(&plan.next),
                 flow: flow(&plan.next),
             })
             .await?;
-        let now = Arc::new(Running { config: plan.next, endpoints });
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        self.office.go_by(Running { config: plan.next, endpoints });
         Ok(plan.reloaded)
     }
 
     /// What tells whether the bus answers; it does not keep it.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
-        self.runtime.pulse()
+        self.office.runtime.pulse()
     }
 
     /// The configuration that the bus goes by: the one it was opened with, and what was reloaded.
     #[must_use]
     pub fn config(&self) -> Config {
-        self.running().config.clone()
+        self.office.running().config.clone()
     }
 
     /// How long a stop may take.
     fn grace(&self) -> Duration {
-        self.running().config.flow.shutdown_grace
+        self.office.running().config.flow.shutdown_grace
     }
 
-    fn running(&self) -> Arc<Running> {
-        Arc::clone(&self.running.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Routes nothing more to the subscription of this name.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none; those of the state store.
+    pub(crate) async fn unsubscribe(&self, name: &str) -> Result<()> {
+        self.office.leave(name).await
     }
 
     /// The operator's verbs.
     #[must_use]
     pub fn admin(&self) -> Arc<dyn Admin> {
-        Arc::clone(&self.runtime) as Arc<dyn Admin>
+        Arc::clone(&self.office.runtime) as Arc<dyn Admin>
     }
 
     /// Where the HTTP interface listens, if there is one.
@@ -187,7 +193,7 @@ impl Holder {
 
     /// Waits until the bus cannot go on by itself, and says why.
     pub async fn failed(&self) -> Error {
-        Error::new("run", ErrorKind::Internal, self.runtime.failed().await)
+        Error::new("run", ErrorKind::Internal, self.office.runtime.failed().await)
     }
 
     /// Stops in order within the grace; whether all that was in hand was finished. The rest is
@@ -211,7 +217,11 @@ impl Holder {
             }
         };
         tokio::join!(http, socket);
-        self.runtime.shutdown(until.saturating_duration_since(Instant::now())).await
+        let left = || until.saturating_duration_since(Instant::now());
+        // What the handlers have from their queues is settled on the transport that the bus closes.
+        let (handled, drained) =
+            tokio::join!(self.office.handlers.shutdown(left()), self.office.runtime.drain(left()));
+        self.office.runtime.shutdown(left()).await && handled && drained
     }
 }
 
@@ -238,39 +248,25 @@ pub async fn remote(config: &Config, timeout: Duration) -> Result<Option<Arc<dyn
 async fn assemble(
     config: &Config,
     purpose: Purpose,
-    options: &OpenOptions,
+    handlers: &Handlers,
     transport: &Arc<dyn Transport>,
     state: Arc<dyn State>,
 ) -> Result<RuntimeOptions> {
     let mut assembled = RuntimeOptions::new(Name::new(&config.bus.name)?, Arc::clone(transport), state);
     assembled.declare = registry::declare(config);
-    assembled.routes = routes(config, &options.subscriptions);
+    let all = handlers.all();
+    assembled.routes = office::routes(config, &all);
+    assembled.endpoints = handlers.endpoints(config, all.values()).await?;
     for (name, settings) in &config.endpoints {
         let spec = registry::endpoint(config, name, settings, transport, purpose == Purpose::Look).await?;
         assembled.endpoints.insert(name.clone(), spec);
-    }
-    for subscription in &options.subscriptions {
-        let spec = registry::handler(config, &subscription.policy, Arc::clone(&subscription.endpoint));
-        assembled.endpoints.insert(subscription.name.clone(), spec);
-    }
-    if let Some(bench) = &options.bench {
-        assembled.endpoints.iter_mut().for_each(|(name, spec)| bench.observe(name, spec));
     }
     assembled.flow = flow(config);
     Ok(assembled)
 }
 
-/// The routes that are configured, and those of the handlers.
-fn routes(config: &Config, subscriptions: &[Subscription]) -> Vec<RouteSpec> {
-    let of_handler = |subscription: &Subscription| RouteSpec {
-        types: subscription.types.clone(),
-        accounts: Vec::new(),
-        to: vec![subscription.name.clone()],
-    };
-    registry::routes(config).into_iter().chain(subscriptions.iter().map(of_handler)).collect()
-}
-
-fn flow(config: &Config) -> FlowOptions {
+/// The rules of flow control.
+pub(crate) fn flow(config: &Config) -> FlowOptions {
     FlowOptions {
         workers: config.flow.workers,
         max_share: config.flow.max_share,
@@ -295,34 +291,5 @@ fn http_config(settings: &crate::config::Http) -> busway_http::HttpConfig {
         deadline: settings.deadline,
         keep_alive: settings.keep_alive,
         ..busway_http::HttpConfig::new(settings.listen)
-    }
-}
-
-/// The holder's end of the socket.
-struct Served(AdminVerbs);
-
-#[async_trait]
-impl socket::Verbs for Served {
-    async fn call(&self, _verb: &str, params: Box<RawValue>) -> Result<Box<RawValue>> {
-        let answer = self.0.answer(params.get().as_bytes()).await;
-        String::from_utf8(answer)
-            .ok()
-            .and_then(|text| RawValue::from_string(text).ok())
-            .ok_or_else(|| Error::new("answer", ErrorKind::Internal, "an answer has no JSON form"))
-    }
-}
-
-/// Another process's end of the socket.
-struct Line(socket::Client);
-
-#[async_trait]
-impl Asker for Line {
-    async fn ask(&self, call: &[u8], deadline: Duration) -> Result<Vec<u8>> {
-        let text = std::str::from_utf8(call)
-            .ok()
-            .and_then(|text| RawValue::from_string(text.to_owned()).ok())
-            .ok_or_else(|| Error::new("ask", ErrorKind::Internal, "a call has no JSON form"))?;
-        let answer = self.0.call("admin", text, deadline).await?;
-        Ok(answer.get().as_bytes().to_vec())
     }
 }

@@ -35,13 +35,19 @@
 mod builder;
 mod bus;
 pub mod config;
+mod guest;
 mod handler;
+mod handlers;
 pub mod holder;
 mod lazy;
+mod named;
+mod office;
 mod publish;
 pub mod registry;
 mod reload;
 pub mod remote;
+mod role;
+mod shared;
 pub mod testing;
 
 pub use builder::BusBuilder;

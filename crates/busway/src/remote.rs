@@ -6,6 +6,7 @@
 //! | `call` | the table of verbs with their parameters |
 //! | `wire` | messages and errors as they cross, nothing of them lost |
 //! | `client` | [`RemoteAdmin`]: an [`Admin`] that asks a holder |
+//! | `work` | messages for handlers of other processes, leased to their connection |
 //! | `server` | [`AdminVerbs`]: answers calls from an [`Admin`] |
 //!
 //! [`Admin`]: busway_core::Admin
@@ -19,6 +20,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod wire;
+pub(crate) mod work;
 
 pub use self::client::{Asker, RemoteAdmin};
 pub use self::server::AdminVerbs;

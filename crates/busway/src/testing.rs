@@ -27,8 +27,8 @@
 //! ```
 //!
 //! What takes real time is what a handler itself does (one that sleeps, a call that runs into its time-out)
-//! and an endpoint's `rate`. No gate is shut: failures open no breaker, and instead of `Retry-After` the
-//! schedule alone says when a message is tried again.
+//! and an endpoint's `rate`. What an endpoint answers shuts no gate: failures open no breaker, unless they are
+//! panics or time-outs, and instead of `Retry-After` the schedule alone says when a message is tried again.
 
 mod bench;
 mod expect;

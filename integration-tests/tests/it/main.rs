@@ -9,6 +9,7 @@ mod fairness;
 mod harness;
 mod http;
 mod kill9;
+mod members;
 mod memory;
 mod powerloss;
 mod soak;

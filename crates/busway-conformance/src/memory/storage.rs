@@ -54,17 +54,17 @@ impl MemoryStorage {
         self.0.state().lines.values().filter_map(Line::next_due).min()
     }
 
-    /// Waits until nothing is in hand and nothing of these queues can be handed out.
+    /// Waits until nothing is in hand, and nothing can be handed out of the queues that `read` names.
     ///
     /// Cancelling it changes nothing.
-    pub async fn quiet(&self, queues: &[Queue]) {
+    pub async fn quiet(&self, read: impl Fn(&Queue) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
             changed.as_mut().enable();
             {
                 let state = self.0.state();
-                let ready = |queue| state.lines.get(queue).is_some_and(|line| line.ready().next().is_some());
-                if state.leases.is_empty() && !queues.iter().any(ready) {
+                let mut lines = state.lines.iter().filter(|(queue, _)| read(queue));
+                if state.leases.is_empty() && lines.all(|(_, line)| line.ready().next().is_none()) {
                     return;
                 }
             }

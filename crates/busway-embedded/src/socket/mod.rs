@@ -17,13 +17,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use busway_core::{Error, ErrorClass, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use client::Client;
+pub use client::{Client, Connection};
 pub use server::{SocketLimits, SocketServer, serve, serve_with};
 
 /// What answers requests.
@@ -36,6 +37,12 @@ pub trait Verbs: Send + Sync + 'static {
     /// # Errors
     /// Those of the verb; the client gets them with their kind and class.
     async fn call(&self, verb: &str, params: Box<RawValue>) -> Result<Box<RawValue>>;
+
+    /// What answers a client that has just connected, where that is something of its own: it is
+    /// dropped when the connection ends.
+    fn connected(&self) -> Option<Arc<dyn Verbs>> {
+        None
+    }
 }
 
 const _: Option<&dyn Verbs> = None;

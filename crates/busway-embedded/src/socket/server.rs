@@ -221,6 +221,7 @@ async fn serve_connection(
     limits: SocketLimits,
     mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let verbs = verbs.connected().unwrap_or(verbs);
     loop {
         let length = tokio::select! {
             length = within(limits.idle, frame::read_length(stream)) => length?,

@@ -7,12 +7,8 @@ use async_trait::async_trait;
 use busway_conformance::{MemoryStorage, MemoryTransport};
 use busway_core::state::{Swap, Versioned};
 use busway_core::{Delivery, DeliveryError, Endpoint, Queue, Result, State, Transport};
-use busway_runtime::EndpointSpec;
 use busway_state::MemoryState;
 use bytes::Bytes;
-
-/// The queues that a bus reads by itself.
-const READ: [Queue; 2] = [Queue::Priority, Queue::Delayed];
 
 /// It outlives the runs of the bus.
 #[derive(Default)]
@@ -31,10 +27,9 @@ impl Bench {
         Arc::new(Kept(Arc::clone(&self.state)))
     }
 
-    /// Records what this endpoint takes.
-    pub(crate) fn observe(&self, _name: &str, spec: &mut EndpointSpec) {
-        let (real, record) = (Arc::clone(&spec.endpoint), Arc::clone(&self.record));
-        spec.endpoint = Arc::new(Observed { real, record });
+    /// The endpoint, and a record of what it takes.
+    pub(crate) fn observed(&self, real: &Arc<dyn Endpoint>) -> Arc<dyn Endpoint> {
+        Arc::new(Observed { real: Arc::clone(real), record: Arc::clone(&self.record) })
     }
 
     /// What an endpoint has taken, in order.
@@ -54,8 +49,13 @@ impl Bench {
     }
 
     pub(crate) async fn quiet(&self) {
-        self.storage.quiet(&READ).await;
+        self.storage.quiet(is_read).await;
     }
+}
+
+/// The queues that a bus reads by itself.
+fn is_read(queue: &Queue) -> bool {
+    matches!(queue, Queue::Priority | Queue::Delayed | Queue::To(_))
 }
 
 /// A state store that outlives whoever closes it.
@@ -114,7 +114,8 @@ impl Endpoint for Observed {
     }
 }
 
-/// A failure that shuts no gate: gates go by the clock of the process.
+/// A failure that shuts no gate, since gates go by the clock of the process: one that asks for a pause
+/// is no sign of illness, and this pause is over.
 fn unhurried(error: DeliveryError) -> DeliveryError {
-    DeliveryError { overloaded: false, retry_after: None, ..error }
+    DeliveryError { overloaded: false, retry_after: Some(Duration::ZERO), ..error }
 }

@@ -3,6 +3,7 @@
 
 mod actors;
 mod contract;
+mod guests;
 mod handlers;
 mod life;
 mod programs;

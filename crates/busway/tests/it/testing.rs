@@ -99,3 +99,19 @@ async fn an_expectation_that_is_not_met_panics() {
     bus.publish(Message::new("x", "")).await.unwrap();
     let _taken = bus.expect_delivered("twice").await.count(2);
 }
+
+#[tokio::test]
+async fn an_ordered_handler_gets_each_key_in_order_through_retries() {
+    let bus = TestBus::new("shop").unwrap();
+    let policy = Policy { order: busway::config::Order::PartitionKey, ..hourly(10) };
+    bus.subscribe_with("ordered", "#", policy, |d: Delivery| async move {
+        if &*d.message.id == "1" && d.attempt < 3 { Err(HandlerError::retry("not yet")) } else { Ok(()) }
+    })
+    .unwrap();
+    bus.start().await.unwrap();
+    for id in ["1", "2", "3"] {
+        bus.publish(Message::new("x", "").id(id).partition_key("one")).await.unwrap();
+    }
+    bus.expect_delivered("ordered").await.ids(&["1", "2", "3"]);
+    bus.expect_dead().await.count(0);
+}

@@ -26,7 +26,7 @@ pub(super) const STEPS: [Step; 8] = [
     Step { name: "tidy", about: "the rules of the project", run: tidy },
     Step { name: "build", about: "everything, tests and examples included", run: build },
     Step { name: "test", about: "unit, conformance and integration tests", run: test },
-    Step { name: "doc", about: "the tests in the documentation", run: doc },
+    Step { name: "doc", about: "the documentation, warnings denied, and the tests in it", run: doc },
     Step { name: "examples", about: "each example program", run: examples },
 ];
 
@@ -107,6 +107,19 @@ fn test(run: &mut Run<'_>, report: &mut StepReport) {
 }
 
 fn doc(run: &mut Run<'_>, report: &mut StepReport) {
+    // Private items too: links from one to the other are documentation of how it is built.
+    let mut command = workspace::cargo(&run.root);
+    command.args(["doc", "--workspace", "--lib", "--no-deps", "--document-private-items", "--locked"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    if run.options.json {
+        command.stdout(std::io::stderr());
+    }
+    let ended = run.watchdog.run(&mut command, 20 * MINUTE);
+    if ended.success() {
+        report.pass();
+    } else {
+        report.fail(format!("cargo doc: {ended}"));
+    }
     let log = run.logs.join("doc.log");
     let mut command = workspace::cargo(&run.root);
     command.args(["test", "--doc", "--workspace", "--locked", "--no-fail-fast"]);
