@@ -1,6 +1,5 @@
 //! The other end: a receiver of a queue that another process hands out.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -116,14 +115,20 @@ impl Receiver for Reader {
         let count = batch.len();
         let outcomes: Vec<(u64, WireOutcome)> =
             batch.into_iter().map(|(receipt, outcome)| (receipt.redeem().0, outcome.into())).collect();
+        let tokens: Vec<u64> = outcomes.iter().map(|(token, _)| *token).collect();
         let call = Call::Settle { session: self.session.clone(), outcomes };
-        results("settle", count, self.aside(&call)).await
+        let asked = self.aside(&call).await;
+        if asked.is_err() {
+            // What the holder has not settled comes again at once, not when its lease ends.
+            tokens.into_iter().for_each(|token| self.sink.abandoned(token));
+        }
+        results("settle", count, asked)
     }
 
     async fn extend(&self, tokens: &[u64], by: Duration) -> Vec<Result<()>> {
         let call =
             Call::Extend { session: self.session.clone(), tokens: tokens.to_vec(), by_ms: ceil_ms(by) };
-        results("extend", tokens.len(), self.aside(&call)).await
+        results("extend", tokens.len(), self.aside(&call).await)
     }
 
     fn set_turns(&self, _: Turns) -> Result<()> {
@@ -138,13 +143,9 @@ impl Receiver for Reader {
 }
 
 /// A result for each, in order, whatever came.
-async fn results(
-    operation: &'static str,
-    count: usize,
-    asked: impl Future<Output = Result<WireResults>>,
-) -> Vec<Result<()>> {
+fn results(operation: &'static str, count: usize, asked: Result<WireResults>) -> Vec<Result<()>> {
     let missing = || Error::new(operation, ErrorKind::LeaseLost, "the holder gave no result");
-    match asked.await {
+    match asked {
         Ok(results) => {
             let mut results = results.into_iter();
             let next = |_| match results.next() {
