@@ -110,7 +110,7 @@ fn doc(run: &mut Run<'_>, report: &mut StepReport) {
     // Private items too: links from one to the other are documentation of how it is built.
     let mut command = workspace::cargo(&run.root);
     command.args(["doc", "--workspace", "--lib", "--no-deps", "--document-private-items", "--locked"]);
-    command.env("RUSTDOCFLAGS", "-D warnings");
+    command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
     if run.options.json {
         command.stdout(std::io::stderr());
     }
