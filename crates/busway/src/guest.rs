@@ -80,7 +80,7 @@ impl Guest {
             return Ok(Some(*joined));
         }
         let call = Call::Join { subscriptions: self.subscriptions().clone(), rules: self.rules };
-        let joined: Joined = read(&*self.client.call(VERB, json(&call)?, ANSWER).await?)?;
+        let joined: Joined = read(&self.client.call(VERB, json(&call)?, ANSWER).await?)?;
         *self.joined.lock().await = Some((holder, joined));
         Ok(Some(joined))
     }
@@ -93,7 +93,7 @@ impl Guest {
     /// Has nothing more routed to this subscription.
     pub(crate) async fn leave(&self, name: &str) -> Result<()> {
         let call = Call::Leave { name: name.to_owned() };
-        let () = read(&*self.client.call(VERB, json(&call)?, ANSWER).await?)?;
+        let () = read(&self.client.call(VERB, json(&call)?, ANSWER).await?)?;
         self.subscriptions().retain(|named| named.name != name);
         Ok(())
     }

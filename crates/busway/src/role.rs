@@ -22,7 +22,7 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 /// A running bus.
 pub(crate) enum Role {
     Holder(Holder),
-    Guest(Guest),
+    Guest(Box<Guest>),
 }
 
 impl Role {
@@ -39,7 +39,7 @@ impl Role {
                 Err(error) => return Err(error),
             }
             match Guest::join(config, &options().subscriptions).await {
-                Ok(guest) => return Ok(Self::Guest(guest)),
+                Ok(guest) => return Ok(Self::Guest(Box::new(guest))),
                 Err(error) if !passes(&error) || Instant::now() > until => return Err(error),
                 Err(error) => tracing::debug!(%error, "the holder of the store could not be joined"),
             }

@@ -1,7 +1,7 @@
 //! The other end: a receiver of a queue that another process hands out.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use busway_core::{Error, ErrorKind, Leased, Outcome, Receipt, Receiver, Result};
 use busway_embedded::socket::{Client, Connection};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
     ANSWER_MESSAGES, Call, LONGEST_POLL, VERB, WireLeased, WireOutcome, WireResults, ceil_ms, json, read,
@@ -47,12 +47,10 @@ impl Reader {
     pub(crate) async fn open(client: Client, name: &str, lease: Duration) -> Result<Arc<dyn Receiver>> {
         let mut connection = client.dial().await?;
         let call = Call::Open { name: name.to_owned(), lease_ms: ceil_ms(lease) };
-        let session: String = read(&*connection.call(VERB, json(&call)?, ANSWER).await?)?;
+        let session: String = read(&connection.call(VERB, json(&call)?, ANSWER).await?)?;
         let (calls, asked) = mpsc::channel(WAITING);
-        // Its bound is what is in hand.
-        let (dropped, abandoned) = mpsc::unbounded_channel();
-        tokio::spawn(drive(connection, session.clone(), asked, abandoned));
-        let sink = Arc::new(Dropped(dropped));
+        let sink = Arc::new(Dropped::default());
+        tokio::spawn(drive(connection, session.clone(), asked, Arc::clone(&sink)));
         Ok(Arc::new(Self { client, session, calls, sink, closed: AtomicBool::new(false) }))
     }
 
@@ -61,12 +59,12 @@ impl Reader {
         let asked = Asked { call, answer };
         let gone = || Error::new("receive", ErrorKind::Unavailable, "the connection to the holder has ended");
         self.calls.send(asked).await.map_err(|_| gone())?;
-        read(&*answered.await.map_err(|_| gone())??)
+        read(&answered.await.map_err(|_| gone())??)
     }
 
     /// A call that does not wait for those about messages.
     async fn aside<T: DeserializeOwned>(&self, call: &Call) -> Result<T> {
-        read(&*self.client.call(VERB, json(call)?, ANSWER).await?)
+        read(&self.client.call(VERB, json(call)?, ANSWER).await?)
     }
 
     fn check(&self, operation: &'static str) -> Result<()> {
@@ -164,9 +162,8 @@ async fn drive(
     mut connection: Connection,
     session: String,
     mut asked: mpsc::Receiver<Asked>,
-    mut abandoned: mpsc::UnboundedReceiver<u64>,
+    dropped: Arc<Dropped>,
 ) {
-    let mut tokens = Vec::new();
     loop {
         let (call, answer, wait) = tokio::select! {
             asked = asked.recv() => match asked {
@@ -176,8 +173,8 @@ async fn drive(
                 }
                 None => return,
             },
-            _ = abandoned.recv_many(&mut tokens, ANSWER_MESSAGES) => {
-                let tokens = std::mem::take(&mut tokens);
+            () = dropped.told.notified() => {
+                let tokens = std::mem::take(&mut *dropped.tokens());
                 (Call::Abandon { session: session.clone(), tokens }, None, Duration::ZERO)
             }
         };
@@ -191,10 +188,9 @@ async fn drive(
             if let Err(Ok(unread)) = answer.send(answered)
                 && matches!(call, Call::Receive { .. })
             {
-                tokens.extend(handed_out(&unread));
+                let tokens = handed_out(&unread);
                 if !tokens.is_empty() {
-                    let call =
-                        Call::Abandon { session: session.clone(), tokens: std::mem::take(&mut tokens) };
+                    let call = Call::Abandon { session: session.clone(), tokens };
                     let Ok(call) = json(&call) else { return };
                     if connection.call(VERB, call, ANSWER).await.is_err() {
                         return;
@@ -214,12 +210,23 @@ fn handed_out(answer: &RawValue) -> Vec<u64> {
     batch.into_iter().map(|leased| leased.token).collect()
 }
 
-/// Tells the task of the connection what was dropped.
-struct Dropped(mpsc::UnboundedSender<u64>);
+/// What was dropped, for the task of the connection; there is no more of it than was in hand.
+#[derive(Default)]
+struct Dropped {
+    tokens: Mutex<Vec<u64>>,
+    told: Notify,
+}
+
+impl Dropped {
+    fn tokens(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl AbandonSink for Dropped {
+    /// Where the connection has ended, the message is given up already.
     fn abandoned(&self, token: u64) {
-        // Where the connection has ended, the message is given up already.
-        let _ended = self.0.send(token);
+        self.tokens().push(token);
+        self.told.notify_one();
     }
 }

@@ -32,7 +32,7 @@ impl Verbs for Served {
 #[async_trait]
 impl Verbs for Connected {
     async fn call(&self, _: &str, params: Box<RawValue>) -> Result<Box<RawValue>> {
-        self.0.answer(read(&*params)?).await
+        self.0.answer(read(&params)?).await
     }
 }
 
