@@ -25,7 +25,7 @@ to = ["audit"]
 "#;
 
 /// A daemon to which a limit on files is an error like that of a full disk, and no signal that ends it.
-fn start(bed: &Bed) -> Daemon {
+pub(crate) fn start(bed: &Bed) -> Daemon {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' 25; exec \"$0\" run -c busway.toml"]).arg(program());
     command.current_dir(bed.path(""));
@@ -33,7 +33,7 @@ fn start(bed: &Bed) -> Daemon {
 }
 
 /// Limits the files of a running daemon; `None` takes the limit away.
-fn limit_files(daemon: &Daemon, bytes: Option<u64>) {
+pub(crate) fn limit_files(daemon: &Daemon, bytes: Option<u64>) {
     let process = Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap();
     let maximum = getrlimit(Resource::Fsize).maximum;
     prlimit(Some(process), Resource::Fsize, Rlimit { current: bytes.or(maximum), maximum }).unwrap();

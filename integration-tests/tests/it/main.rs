@@ -1,6 +1,7 @@
 //! Tests of whole processes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod badinput;
 mod cli;
 mod cron;
 mod disk;

@@ -61,6 +61,9 @@ impl Replay {
         let length = record.body.len() as u32;
         let place = Place { segment, offset: offset + record.body_at as u32, length };
         if let Some(slot) = self.slots.get(&record.position) {
+            if self.index.entries[*slot].length != length {
+                return Err(format!("position {} stands for two messages", record.position));
+            }
             self.index.moved(*slot, place);
             let (due, attempt) = (record.meta.due, record.meta.attempt);
             let entry = &mut self.index.entries[*slot];

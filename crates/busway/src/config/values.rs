@@ -25,7 +25,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         total = total.checked_add(Duration::from_millis(millis)).ok_or_else(wrong)?;
         rest = tail;
     }
-    Ok(total)
+    // What is written is read back in one unit, of which the smallest is the millisecond.
+    u64::try_from(total.as_millis()).map(Duration::from_millis).map_err(|_| wrong())
 }
 
 /// Writes a duration in the largest unit that holds it exactly.

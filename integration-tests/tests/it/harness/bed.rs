@@ -141,6 +141,11 @@ pub(crate) struct Verb {
 }
 
 impl Verb {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

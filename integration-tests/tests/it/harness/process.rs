@@ -20,15 +20,22 @@ pub(crate) struct Usage {
 impl Usage {
     /// Of the process as it stands.
     pub(crate) fn of(process: u32) -> Self {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        Self::if_there(process).unwrap_or_else(|| panic!("there is no process {process}"))
+    }
+
+    /// Of the process as it stands; `None` once it has ended.
+    pub(crate) fn if_there(process: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        // One that has ended and was not waited for has none.
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         // The name stands in parentheses and may hold anything.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks: u64 =
             fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
-        let files = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count() as u64;
-        Self { resident: kibibytes * 1024, busy: Duration::from_millis(ticks * 1000 / TICKS), files }
+        let files = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count() as u64;
+        let busy = Duration::from_millis(ticks * 1000 / TICKS);
+        Some(Self { resident: kibibytes * 1024, busy, files })
     }
 }
