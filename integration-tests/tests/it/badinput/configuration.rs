@@ -113,12 +113,10 @@ fn a_url_that_does_not_resolve_keeps_its_messages_and_no_other() {
     println!("{}", tested.errors);
     tested.fails(3, &["no-such-host.invalid", "was not resolved"]);
     // What is no URL at all is no configuration.
-    for (url, word) in
-        [("no url", "no URL"), ("ftp://x/", "scheme"), ("http://", ""), ("http://u:p@h/", "user part")]
-    {
+    for url in ["no url", "ftp://x/", "http://", "http://u:p@h/"] {
         let set = format!("endpoints.it.url={url:?}");
         let answer = course.bed.verb(&["config", "check", "--set", &set]);
-        answer.fails(2, &["endpoints.it.url", word]);
+        answer.fails(2, &["endpoints.it.url"]);
         assert!(!answer.errors.contains("u:p"), "{answer:?}");
     }
     course.end(&[]);
