@@ -8,7 +8,7 @@
 //! | [`run`] | one run of one side: time, CPU, lost, duplicated, latency |
 //! | [`pairs`] | interleaved runs, A B A B, and their medians with a bound |
 //! | [`row`] | a measurement as it is printed |
-//! | [`open_loop`] | latency from the intended send time |
+//! | [`mod@open_loop`] | latency from the intended send time |
 //! | [`tally`] | which messages came, and how often |
 //! | [`disk`] | how often a second this disk syncs |
 //!
