@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Result, State, Transport};
+use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Queue, Result, State, Transport};
 use busway_embedded::socket;
 use busway_http::HttpServer;
 pub use busway_http::{RenderMetrics, install_recorder};
@@ -81,6 +81,8 @@ impl Holder {
             Some(bench) => (bench.transport(&config.bus.transport), bench.state()),
             None => (registry::transport(config)?, busway_state::open_url(&config.bus.state).await?),
         };
+        let own = [Queue::Priority, Queue::Delayed, Queue::Dead];
+        registry::provide(&*transport, &own, registry::declare(config)).await?;
         let OpenOptions { mut subscriptions, bench, metrics } = options;
         if let Some(bench) = &bench {
             subscriptions.iter_mut().for_each(|own| own.endpoint = bench.observed(&own.endpoint));

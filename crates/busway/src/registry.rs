@@ -54,6 +54,31 @@ pub fn declare(config: &Config) -> Declare {
     }
 }
 
+/// Makes these queues, or verifies that they are there.
+///
+/// # Errors
+/// `Configuration` where some are missing and none may be made, with their names on the broker; those
+/// of the transport.
+pub async fn provide(transport: &dyn Transport, queues: &[Queue], declare: Declare) -> Result<()> {
+    if declare != Declare::Verify {
+        return transport.declare(queues, declare).await;
+    }
+    let mut missing = Vec::new();
+    for queue in queues {
+        match transport.declare(std::slice::from_ref(queue), declare).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => missing.push(transport.physical(queue)),
+            verified => verified?,
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("an administrator must create: {}", missing.join(", "));
+    Err(Error::new("verify", ErrorKind::Configuration, detail)
+        .at(format!("transports.{}", transport.name()))
+        .advise("or set declare = \"create\""))
+}
+
 /// The endpoint of this name. `lazy` ones open nothing before their first use.
 ///
 /// # Errors
@@ -163,7 +188,7 @@ async fn make(
         }
         Target::Queue(target) => {
             let queue = Queue::parse(&target.queue)?;
-            transport.declare(std::slice::from_ref(&queue), declare).await?;
+            provide(&**transport, std::slice::from_ref(&queue), declare).await?;
             Arc::new(QueueEndpoint::new(transport.sender().await?, queue))
         }
         Target::Exec(target) => {

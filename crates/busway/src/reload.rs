@@ -51,8 +51,10 @@ impl Plan {
             }
         }
         next.validate().map_err(|mistakes| {
-            Error::new("reload", ErrorKind::Configuration, mistakes.to_string())
-                .advise("what runs cannot be changed to it part by part; restart")
+            // By key alone: here a text may repeat what a reference stands for.
+            let keys: Vec<&str> = mistakes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+            let detail = format!("these do not fit to what only a restart can change: {}", keys.join(", "));
+            Error::new("reload", ErrorKind::Configuration, detail).advise("restart")
         })?;
         let reloaded = Reloaded { applied: old.changes(&next), restart: next.changes(new) };
         Ok(Self { next, reloaded })

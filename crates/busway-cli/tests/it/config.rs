@@ -79,6 +79,26 @@ fn mistakes_outside_of_files_name_their_place() {
 }
 
 #[test]
+fn verify_prints_what_an_administrator_must_create_and_is_exit_2() {
+    let verified = "[bus]\nname = \"shop\"\n[transports.local]\nkind = \"embedded\"\ndeclare = \"verify\"\n";
+    let place = Place::new().file("busway.toml", verified);
+    for verb in ["run", "run --once", "publish --type a", "queues"] {
+        let ran = place.run(verb);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{verb}: {}", ran.stderr);
+        let expected =
+            "transports.local: an administrator must create: shop.priority, shop.delayed, shop.dead";
+        assert!(ran.stderr.contains(expected), "{verb}: {}", ran.stderr);
+    }
+    assert_eq!(place.run("queues --set transports.local.declare=create").code, Some(0));
+    assert_eq!(place.run("queues").code, Some(0));
+    let further = format!("{verified}[endpoints.q]\nkind = \"queue\"\nqueue = \"further\"\n");
+    std::fs::write(place.path("busway.toml"), further).unwrap();
+    let ran = place.run("run");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("an administrator must create: shop.further"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_secret_that_is_not_set_is_exit_2_by_its_name_and_one_that_is_set_is_hidden() {
     let text = "[http]\ntoken = { env = \"SHOP_TOKEN\" }\n";
     let ran = Place::new().file("busway.toml", text).run("queues");

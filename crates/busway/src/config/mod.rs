@@ -164,7 +164,8 @@ impl Config {
             reader.replaced.iter().any(|bad| path.strip_prefix(bad.as_str()).is_some_and(within))
         };
         let fresh: Vec<_> = found.into_iter().filter(|mistake| !replaced(&mistake.path)).collect();
-        reader.mistakes.extend(fresh);
+        let all = std::mem::take(&mut reader.mistakes).into_iter().chain(fresh);
+        reader.mistakes = all.map(|mistake| reader.hidden(mistake)).collect();
         config
     }
 

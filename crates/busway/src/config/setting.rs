@@ -77,6 +77,8 @@ pub(super) struct Reader<'a> {
     pub(super) replaced: Vec<String>,
     /// The text of the secret references, by the path of their value.
     pub(super) references: BTreeMap<String, String>,
+    /// What those references stand for; never shown.
+    resolved: BTreeMap<String, String>,
     lookup: Lookup<'a>,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Reader<'a> {
             origins: BTreeMap::new(),
             replaced: Vec::new(),
             references: BTreeMap::new(),
+            resolved: BTreeMap::new(),
             lookup,
         }
     }
@@ -168,7 +171,25 @@ impl<'a> Reader<'a> {
         let found = found.and_then(|text| {
             if text.is_empty() { Err(format!("the secret in {key} {target} is empty")) } else { Ok(text) }
         });
-        found.map_err(|text| self.report(&node.origin, path, text)).ok()
+        let found = found.map_err(|text| self.report(&node.origin, path, text)).ok()?;
+        self.resolved.insert(path.to_owned(), found.clone());
+        Some(found)
+    }
+
+    /// The mistake without what a reference stands for, where its text has that.
+    pub(super) fn hidden(&self, mistake: Mistake) -> Mistake {
+        let (Some(reference), Some(value)) =
+            (self.references.get(&mistake.path), self.resolved.get(&mistake.path))
+        else {
+            return mistake;
+        };
+        let quoted = format!("{value:?}");
+        let repeats =
+            mistake.text.contains(value.as_str()) || mistake.text.contains(quoted.trim_matches('"'));
+        if !repeats {
+            return mistake;
+        }
+        Mistake { text: format!("what {reference} holds is not accepted here"), ..mistake }
     }
 
     /// Reads text by `parse`, which says what is wrong with it.

@@ -326,6 +326,34 @@ fn any_string_may_be_a_reference_and_one_layer_replaces_anothers() {
 }
 
 #[test]
+fn what_a_reference_holds_is_in_no_mistake() {
+    let reference = "{ env = \"HIDDEN\" }";
+    let file = "[endpoints.a]\nkind = \"file\"\npath = \"x\"\n";
+    for (text, place) in [
+        (format!("bus.name = {reference}"), "bus.name"),
+        (format!("bus.transport = {reference}"), "bus.transport"),
+        (format!("bus.state = {reference}"), "bus.state"),
+        (format!("transports.local.kind = {reference}"), "transports.local.kind"),
+        (format!("http.listen = {reference}"), "http.listen"),
+        (format!("flow.window = {reference}"), "flow.window"),
+        (format!("flow.credit_bytes = {reference}"), "flow.credit_bytes"),
+        (format!("endpoints.a.kind = {reference}"), "endpoints.a.kind"),
+        (format!("endpoints.a = {{ kind = \"http\", url = {reference} }}"), "endpoints.a.url"),
+        (format!("endpoints.a = {{ kind = \"queue\", queue = {reference} }}"), "endpoints.a.queue"),
+        (format!("{file}rate = {reference}"), "endpoints.a.rate"),
+        (format!("{file}order = {reference}"), "endpoints.a.order"),
+        (format!("{file}[[routes]]\ntype = [{reference}]\nto = [\"a\"]"), "routes[0].type[0]"),
+        (format!("{file}[[routes]]\ntype = [\"#\"]\nto = [{reference}]"), "routes[0].to[0]"),
+    ] {
+        for secret in ["Hunter2 \"quoted\" **", "hunter2 with\nlines"] {
+            let mistakes = Case::new(&text).env("HIDDEN", secret).mistakes();
+            assert!(!mistakes.to_lowercase().contains("hunter2"), "{text}: {mistakes}");
+            assert!(mistakes.contains(&format!(" {place}: ")), "{text}: {mistakes}");
+        }
+    }
+}
+
+#[test]
 fn what_others_can_reach_needs_a_token() {
     let text = "[http]\nlisten = \"0.0.0.0:8620\"\n";
     assert!(Case::new(text).mistakes().starts_with("busway.toml:2:1: http.listen: "));
