@@ -42,7 +42,7 @@ async fn main() -> Result {
 
     // What stood in the way is gone: all dead letters go out again, each to where it died.
     mended.store(true, Ordering::SeqCst);
-    assert_eq!(admin.dead_replay(Filter::default()).await?, 1);
+    assert_eq!(admin.dead_replay(Filter::default().into()).await?.done, 1);
     until("the message is delivered", async || Ok(admin.endpoints().await?[0].delivered == 1)).await?;
     assert!(admin.dead_list(Filter::default(), 10).await?.is_empty());
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use busway_core::admin::{
-    AccountRow, DeadLetter, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow, PublishOutcome,
-    PublishResult, QueuesReport, Readiness,
+    AccountRow, DeadLetter, DeadReport, DeadRequest, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow,
+    PublishOutcome, PublishResult, QueuesReport, Readiness, Trace,
 };
 use busway_core::transport::Filter;
 use busway_core::{Admin, Error, ErrorKind, Message, Result, envelope};
@@ -76,8 +76,12 @@ impl Admin for Accepting {
         Err(nothing())
     }
 
-    async fn peek(&self, _: &str, _: usize) -> Result<Vec<PeekRow>> {
+    async fn peek(&self, _: &str, _: usize, _: bool) -> Result<Vec<PeekRow>> {
         Ok(Vec::new())
+    }
+
+    async fn trace(&self, _: &str) -> Result<Option<Trace>> {
+        Ok(None)
     }
 
     async fn dead_list(&self, _: Filter, _: usize) -> Result<Vec<DeadRow>> {
@@ -88,12 +92,12 @@ impl Admin for Accepting {
         Ok(None)
     }
 
-    async fn dead_replay(&self, _: Filter) -> Result<u64> {
-        Ok(0)
+    async fn dead_replay(&self, _: DeadRequest) -> Result<DeadReport> {
+        Ok(DeadReport::default())
     }
 
-    async fn dead_delete(&self, _: Filter) -> Result<u64> {
-        Ok(0)
+    async fn dead_delete(&self, _: DeadRequest) -> Result<DeadReport> {
+        Ok(DeadReport::default())
     }
 
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {

@@ -59,8 +59,16 @@ pub(crate) enum Verb {
     /// Looks at messages of a queue without taking them
     ///
     /// Shows the oldest messages of a queue, how each stands (ready, in flight, delayed), when it is due
-    /// and why it waits. Nothing is taken, and no attempt is counted.
+    /// and its reason. Nothing is taken, and no attempt is counted. With --why it says of each why it
+    /// waits as things stand now, since when, and what would release it.
     Peek(Peek),
+    /// Shows what became of a message: each attempt, and where it is now
+    ///
+    /// Shows when a message was accepted, each delivery with where, when and how it ended, when it was
+    /// diverted, put to wait, died or was replayed, and in which queues it is now. It is told from a
+    /// journal of the last days (the section journal of the configuration); where some of it may be
+    /// missing, that is said.
+    Trace(Trace),
     /// Dead letters: what could not be delivered, and why
     ///
     /// A message is dead when it has no route, is past its expirytime, cannot be decoded, or failed at
@@ -192,6 +200,18 @@ pub(crate) struct Peek {
     /// How many messages
     #[arg(short = 'n', value_name = "N", default_value_t = 10)]
     pub(crate) count: usize,
+    /// Says of each why it waits, since when, and what would release it
+    #[arg(long)]
+    pub(crate) why: bool,
+    #[command(flatten)]
+    pub(crate) after: After,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Trace {
+    /// The message's id
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) id: String,
     #[command(flatten)]
     pub(crate) after: After,
 }
@@ -202,15 +222,17 @@ pub(crate) enum Dead {
     ///
     /// Lists those that have all of what the selectors ask for; without a selector, all.
     List(DeadList),
-    /// Shows one with its data
+    /// Shows one with its data and its history
     ///
-    /// Shows one dead letter with its reason and the whole message.
+    /// Shows one dead letter with its reason, what became of it as far as the journal has it, and the
+    /// whole message.
     Show(DeadShow),
     /// Publishes them again, each to the endpoint it died for
     ///
     /// A selector is required. Each is published again with its attempts at 0, to the endpoint that it
-    /// died for, and leaves the queue dead once the copy is durable. It prints how many left it.
-    Replay(DeadSelected),
+    /// died for, in the order in which they died, and leaves the queue dead once the copy is durable.
+    /// One that dies again meanwhile is left there. It prints how many left, also when it is interrupted.
+    Replay(DeadReplay),
     /// Deletes them
     ///
     /// A selector is required. What is deleted is gone for good. It prints how many there were.
@@ -237,13 +259,22 @@ pub(crate) struct DeadShow {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct DeadReplay {
+    /// The most a second [default: 1000]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) rate: Option<f64>,
+    #[command(flatten)]
+    pub(crate) selected: DeadSelected,
+}
+
+#[derive(Args, Debug)]
 #[command(group = ArgGroup::new("selector").required(true).multiple(true)
-    .args(["id", "type", "account", "destination", "all"]))]
+    .args(["id", "type", "account", "destination", "reason", "since", "until", "all"]))]
 pub(crate) struct DeadSelected {
     #[command(flatten)]
     pub(crate) selectors: Selectors,
     /// All of them
-    #[arg(long, conflicts_with_all = ["id", "type", "account", "destination"])]
+    #[arg(long, conflicts_with_all = ["id", "type", "account", "destination", "reason", "since", "until"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) after: After,
@@ -255,7 +286,7 @@ pub(crate) struct Selectors {
     /// The one with this id
     #[arg(long)]
     pub(crate) id: Option<String>,
-    /// Those of this type
+    /// Those of this type; * stands for one word, # for any number
     #[arg(long)]
     pub(crate) r#type: Option<String>,
     /// Those of this account; - for those without
@@ -264,6 +295,15 @@ pub(crate) struct Selectors {
     /// Those for this endpoint
     #[arg(long)]
     pub(crate) destination: Option<String>,
+    /// Those that died of this, such as expired, error, or error:status-503
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Those that died at this moment (RFC 3339) or later
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<u64>,
+    /// Those that died before this moment (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -427,7 +467,14 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         for line in [
             "dead replay",
+            "dead delete",
             "dead delete --all --id 3",
+            "dead delete --all --reason error",
+            "dead delete --all --rate 3",
+            "dead replay --rate 3",
+            "dead replay --all --rate 0",
+            "dead list --since yesterday",
+            "trace",
             "publish",
             "publish --type a --jsonl b",
             "publish --jsonl b --account c",

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use busway::config::Config;
 use busway::core::admin::{
-    AccountRow, DeadLetter, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow, PublishOutcome,
-    PublishResult, QueuesReport, Readiness,
+    AccountRow, DeadLetter, DeadReport, DeadRequest, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow,
+    PublishOutcome, PublishResult, QueuesReport, Readiness, Trace,
 };
 use busway::core::transport::Filter;
 use busway::core::{Admin, Error, ErrorClass, ErrorKind, Message, Result};
@@ -146,8 +146,12 @@ impl Admin for Follow {
         self.ask(Repeat::Any, |bus| async move { bus.queues().await }).await
     }
 
-    async fn peek(&self, queue: &str, max: usize) -> Result<Vec<PeekRow>> {
-        self.ask(Repeat::Any, |bus| async move { bus.peek(queue, max).await }).await
+    async fn peek(&self, queue: &str, max: usize, why: bool) -> Result<Vec<PeekRow>> {
+        self.ask(Repeat::Any, |bus| async move { bus.peek(queue, max, why).await }).await
+    }
+
+    async fn trace(&self, id: &str) -> Result<Option<Trace>> {
+        self.ask(Repeat::Any, |bus| async move { bus.trace(id).await }).await
     }
 
     async fn dead_list(&self, filter: Filter, max: usize) -> Result<Vec<DeadRow>> {
@@ -162,18 +166,18 @@ impl Admin for Follow {
         self.ask(Repeat::Any, |bus| async move { bus.dead_show(id).await }).await
     }
 
-    async fn dead_replay(&self, filter: Filter) -> Result<u64> {
+    async fn dead_replay(&self, request: DeadRequest) -> Result<DeadReport> {
         let verb = |bus: Arc<dyn Admin>| {
-            let filter = filter.clone();
-            async move { bus.dead_replay(filter).await }
+            let request = request.clone();
+            async move { bus.dead_replay(request).await }
         };
         self.ask(Repeat::NotTaken, verb).await
     }
 
-    async fn dead_delete(&self, filter: Filter) -> Result<u64> {
+    async fn dead_delete(&self, request: DeadRequest) -> Result<DeadReport> {
         let verb = |bus: Arc<dyn Admin>| {
-            let filter = filter.clone();
-            async move { bus.dead_delete(filter).await }
+            let request = request.clone();
+            async move { bus.dead_delete(request).await }
         };
         self.ask(Repeat::NotTaken, verb).await
     }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 pub(crate) use self::escape::{lines, plain};
-pub(crate) use self::rows::{accounts, dead, endpoints, peeked, queues};
+pub(crate) use self::rows::{accounts, dead, endpoints, events, peeked, places, queues, waiting};
 pub(crate) use self::screen::{Screen, colour, stderr_is_coloured};
 pub(crate) use self::table::Table;
 use crate::exit::{Failure, Outcome};

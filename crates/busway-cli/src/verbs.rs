@@ -13,6 +13,7 @@ mod publish;
 mod queues;
 mod run;
 mod signals;
+mod trace;
 mod watchdog;
 
 use std::future::Future;
@@ -42,6 +43,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Publish(publish) => publish::run(&scope, publish).await,
         Verb::Queues(queues) => queues::run(&scope, &queues).await,
         Verb::Peek(peek) => peek::run(&scope, &peek).await,
+        Verb::Trace(trace) => trace::run(&scope, &trace).await,
         Verb::Dead(dead) => dead::run(&scope, dead.verb).await,
         Verb::Endpoints(endpoints) => endpoints::run(&scope, &endpoints.verb).await,
         Verb::Accounts(accounts) => accounts::run(&scope, &accounts.verb).await,
@@ -113,6 +115,7 @@ impl Verb {
             Self::Publish(publish) => (None, &publish.after),
             Self::Queues(queues) => (None, &queues.after),
             Self::Peek(peek) => (None, &peek.after),
+            Self::Trace(trace) => (None, &trace.after),
             Self::Dead(dead) => (Some(&dead.between), dead.verb.after()),
             Self::Endpoints(endpoints) => (Some(&endpoints.between), endpoints.verb.after()),
             Self::Accounts(accounts) => (Some(&accounts.between), accounts.verb.after()),
@@ -128,7 +131,8 @@ impl Dead {
         match self {
             Self::List(list) => &list.after,
             Self::Show(show) => &show.after,
-            Self::Replay(selected) | Self::Delete(selected) => &selected.after,
+            Self::Replay(replay) => &replay.selected.after,
+            Self::Delete(selected) => &selected.after,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What an operator asks of a running bus. The program, the HTTP interface and the Unix socket of
 //! the store's holder all serve this one trait, so every way in gives the same answers.
 
+mod letters;
+mod trace;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +13,9 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::message::Message;
 use crate::transport::Filter;
+
+pub use letters::{DeadCursor, DeadLetter, DeadReport, DeadRequest, DeadRow};
+pub use trace::{Place, Trace, TraceEvent, Waits};
 
 /// The verbs of a running bus.
 #[async_trait]
@@ -23,8 +29,12 @@ pub trait Admin: Send + Sync + 'static {
     /// Queues, accounts and endpoints with their figures.
     async fn queues(&self) -> Result<QueuesReport>;
 
-    /// Messages of a queue (by logical name), oldest first, without taking them.
-    async fn peek(&self, queue: &str, max: usize) -> Result<Vec<PeekRow>>;
+    /// Messages of a queue (by logical name), oldest first, without taking them; with `why`, each
+    /// with what it waits for.
+    async fn peek(&self, queue: &str, max: usize, why: bool) -> Result<Vec<PeekRow>>;
+
+    /// What became of a message, and where it is now; `None` where nothing is known of it.
+    async fn trace(&self, id: &str) -> Result<Option<Trace>>;
 
     /// Dead letters that match, oldest first, at most `max`.
     async fn dead_list(&self, filter: Filter, max: usize) -> Result<Vec<DeadRow>>;
@@ -32,12 +42,17 @@ pub trait Admin: Send + Sync + 'static {
     /// One dead letter with its data; `None` where the id is not there.
     async fn dead_show(&self, id: &str) -> Result<Option<DeadLetter>>;
 
-    /// Publishes matching dead letters again, each to the destination it died for, oldest first;
-    /// each is removed only after its copy is durable. Returns how many.
-    async fn dead_replay(&self, filter: Filter) -> Result<u64>;
+    /// Publishes matching dead letters again, each to the destination it died for, in the order in
+    /// which they died, at the rate asked for; each is removed only after its copy is durable. One
+    /// that dies again meanwhile is left.
+    ///
+    /// Cancelled, what was begun is finished, and the rest stays.
+    async fn dead_replay(&self, request: DeadRequest) -> Result<DeadReport>;
 
-    /// Deletes matching dead letters; returns how many.
-    async fn dead_delete(&self, filter: Filter) -> Result<u64>;
+    /// Deletes matching dead letters.
+    ///
+    /// Cancelled, what was begun is finished, and the rest stays.
+    async fn dead_delete(&self, request: DeadRequest) -> Result<DeadReport>;
 
     /// The endpoints and how they stand.
     async fn endpoints(&self) -> Result<Vec<EndpointRow>>;
@@ -160,7 +175,8 @@ pub struct EndpointRow {
     pub endpoint: String,
     /// Its kind, such as `http`.
     pub kind: String,
-    /// `open`, `closed`, `half-open`, `waiting` (Retry-After), `paused` or `disabled`.
+    /// `open`, `closed`, `half-open`, `waiting` (Retry-After), `paused`, `disabled`, or `gone`: not in
+    /// the configuration, with messages that wait for it.
     pub state: String,
     /// Why it is not open, in words.
     pub why: Option<String>,
@@ -178,39 +194,8 @@ pub struct EndpointRow {
     pub diverted: u64,
 }
 
-/// One dead letter, without its data.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct DeadRow {
-    /// The message's id.
-    pub id: String,
-    /// Why it is dead.
-    pub reason: String,
-    /// For which endpoint; `null` where it matched none.
-    pub destination: Option<String>,
-    /// Deliveries tried.
-    pub attempts: u32,
-    /// `transport/queue` where it was accepted.
-    pub origin: Option<String>,
-    /// When it died (RFC 3339).
-    pub since: Option<String>,
-    /// Its type.
-    pub r#type: String,
-    /// Its account.
-    pub account: Option<String>,
-}
-
-/// One dead letter with its data.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// The row of the list.
-    #[serde(flatten)]
-    pub row: DeadRow,
-    /// The whole message in structured form.
-    pub message: Box<serde_json::value::RawValue>,
-}
-
 /// One message seen by `peek`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PeekRow {
     /// The message's id.
     pub id: String,
@@ -232,6 +217,9 @@ pub struct PeekRow {
     pub accepted: Option<String>,
     /// Size of its data in bytes.
     pub bytes: u64,
+    /// What it waits for, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits: Option<Waits>,
 }
 
 /// Whether a bus does its work.

@@ -1,5 +1,5 @@
 //! The vocabulary of busway: messages, queues, deliveries, receipts, errors, and the traits at
-//! its boundaries (transport, endpoint, state, admin).
+//! its boundaries (transport, endpoint, state, journal, admin).
 //!
 //! This crate does no I/O and knows no actor, no broker and no file format. Adapters for further
 //! brokers depend on it alone and prove themselves with `busway-conformance`.
@@ -8,11 +8,13 @@
 //! |---|---|
 //! | [`message`] | the CloudEvents event with busway's own attributes |
 //! | [`envelope`] | its forms on a wire: HTTP headers, structured JSON, batch, JSON lines |
+//! | [`pattern`] | patterns of types, such as `item.*` |
 //! | [`queue`] | logical queue names |
 //! | [`transport`] | the one trait every broker is reached through |
 //! | [`delivery`] | leased messages, receipts used by value, outcomes |
 //! | [`endpoint`] | where messages are delivered to |
 //! | [`state`] | what several processes agree on |
+//! | [`journal`] | what became of each message, for an operator |
 //! | [`admin`] | the verbs an operator uses, the same over every way in |
 //! | [`secret`] | text that is never printed |
 //! | [`error`] | one error type with operation, queue, kind and class |
@@ -26,7 +28,9 @@ pub mod delivery;
 pub mod endpoint;
 pub mod envelope;
 pub mod error;
+pub mod journal;
 pub mod message;
+pub mod pattern;
 pub mod queue;
 pub mod reason;
 pub mod secret;
@@ -38,6 +42,7 @@ pub use capability::{Capabilities, Support};
 pub use delivery::{AbandonSink, Leased, Outcome, Receipt};
 pub use endpoint::{Delivery, DeliveryError, Endpoint};
 pub use error::{Error, ErrorClass, ErrorKind, Result};
+pub use journal::Journal;
 pub use message::{AttributeValue, Message};
 pub use queue::{Name, Queue};
 pub use reason::Reason;

@@ -15,6 +15,9 @@ pub const DEFAULT_PRIORITY: u8 = 4;
 /// The content type of a message that names none.
 pub const DEFAULT_CONTENT_TYPE: &str = "application/json";
 
+/// How often a message's dead letter was replayed, an extension of busway's own; absent for never.
+pub const REPLAYS: &str = "bwreplays";
+
 /// The `source` of a message made here without one.
 pub const DEFAULT_SOURCE: &str = "busway";
 
@@ -196,6 +199,25 @@ impl Message {
     pub fn expires_at(mut self, at: Millis) -> Self {
         self.expires_at = Some(at);
         self
+    }
+
+    /// How often its dead letter was replayed.
+    #[must_use]
+    pub fn replays(&self) -> u32 {
+        match self.extensions.get(REPLAYS) {
+            Some(AttributeValue::Integer(count)) => u32::try_from(*count).unwrap_or_default(),
+            Some(AttributeValue::String(text)) => text.parse().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
+    /// Sets how often its dead letter was replayed.
+    pub fn set_replays(&mut self, count: u32) {
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        match count {
+            0 => self.extensions.remove(REPLAYS),
+            count => self.extensions.insert(REPLAYS.to_owned(), AttributeValue::Integer(count)),
+        };
     }
 
     /// The account that fairness counts it by: its own, or `-` without one.

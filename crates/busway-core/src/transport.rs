@@ -20,6 +20,7 @@ use crate::clock::Millis;
 use crate::delivery::{Leased, Outcome, Receipt};
 use crate::error::Result;
 use crate::message::Message;
+use crate::pattern;
 use crate::queue::Queue;
 use crate::reason::Reason;
 
@@ -189,12 +190,18 @@ pub enum Selector {
 pub struct Filter {
     /// The message's id.
     pub id: Option<String>,
-    /// Its type, exactly.
+    /// A pattern of its type: words separated by `.`, `*` for one word, `#` for any number.
     pub r#type: Option<String>,
     /// Its account; `-` for those without.
     pub account: Option<String>,
     /// Its destination.
     pub destination: Option<String>,
+    /// Its `bwreason`, or what that begins with up to a `:`, such as `error`.
+    pub reason: Option<String>,
+    /// Parked, or dead, at this moment or later.
+    pub since: Option<Millis>,
+    /// Parked, or dead, before this moment; one of which that is not known is meant too.
+    pub until: Option<Millis>,
 }
 
 impl Filter {
@@ -202,15 +209,33 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, message: &Message) -> bool {
         self.id.as_ref().is_none_or(|id| *id == message.id)
-            && self.r#type.as_ref().is_none_or(|t| *t == message.r#type)
+            && self.r#type.as_ref().is_none_or(|t| pattern::matches(t, &message.r#type))
             && self.account.as_ref().is_none_or(|a| a == message.account_or_dash())
             && self.destination.as_ref().is_none_or(|d| Some(d) == message.destination.as_ref())
+            && self.reason.as_ref().is_none_or(|wanted| {
+                message.reason.as_ref().is_some_and(|reason| {
+                    let reason = reason.to_string();
+                    reason
+                        .strip_prefix(&**wanted)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+                })
+            })
+            && self.since.is_none_or(|since| message.parked.is_some_and(|at| at >= since))
+            && self.until.is_none_or(|until| message.parked.is_none_or(|at| at < until))
     }
 
     /// Whether no property is given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether account and destination alone decide, so that no message has to be looked at.
+    #[must_use]
+    pub fn is_of_lanes(&self) -> bool {
+        let lanes =
+            Self { account: self.account.clone(), destination: self.destination.clone(), ..Self::default() };
+        *self == lanes
     }
 }
 
@@ -336,3 +361,29 @@ pub fn mark_dead(message: &mut Message, reason: Reason, attempts: u32, origin: &
 
 /// Fails to compile where one of the boundary traits can no longer be a trait object.
 const _: Option<(&dyn Transport, &dyn Sender, &dyn Receiver)> = None;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_takes_what_has_all_that_it_names() {
+        let mut message = Message::new("item.price.updated", "").id("7").account("acme");
+        message.reason = Some(Reason::error("status-503"));
+        message.parked = Some(100);
+        let text = |text: &str| Some(text.to_owned());
+        for (filter, matches) in [
+            (Filter { r#type: text("item.#"), ..Filter::default() }, true),
+            (Filter { r#type: text("item.*"), ..Filter::default() }, false),
+            (Filter { reason: text("error"), account: text("acme"), ..Filter::default() }, true),
+            (Filter { reason: text("error:status-503"), ..Filter::default() }, true),
+            (Filter { reason: text("error:status"), ..Filter::default() }, false),
+            (Filter { since: Some(100), until: Some(101), ..Filter::default() }, true),
+            (Filter { since: Some(101), ..Filter::default() }, false),
+            (Filter { until: Some(100), ..Filter::default() }, false),
+            (Filter { reason: text("error"), account: text("-"), ..Filter::default() }, false),
+        ] {
+            assert_eq!(filter.matches(&message), matches, "{filter:?}");
+        }
+    }
+}

@@ -160,7 +160,7 @@ pub(crate) fn window(
     search.finish()
 }
 
-/// Counts what matches a filter that names an id or a type.
+/// Counts what matches a filter that names more than account and destination.
 pub(crate) async fn count(
     store: &Arc<Store>,
     queue: u16,

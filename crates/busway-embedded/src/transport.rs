@@ -169,7 +169,7 @@ impl Transport for EmbeddedTransport {
     async fn inspect(&self, queue: &Queue, selector: &Selector) -> Result<Depth> {
         let number = self.number("inspect", queue)?;
         match selector {
-            Selector::Matching(filter) if filter.id.is_some() || filter.r#type.is_some() => {
+            Selector::Matching(filter) if !filter.is_of_lanes() => {
                 search::count(&self.store, number, filter.clone()).await
             }
             Selector::All | Selector::Destination(_) | Selector::NoDestination | Selector::Matching(_) => {

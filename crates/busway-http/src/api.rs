@@ -6,6 +6,7 @@ use std::pin::Pin;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Query};
 use busway_core::ErrorClass;
+use busway_core::admin::DeadReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,11 +43,11 @@ async fn ask<T>(
     }
 }
 
-type LongVerb = Pin<Box<dyn Future<Output = busway_core::Result<u64>> + Send>>;
+type LongVerb = Pin<Box<dyn Future<Output = busway_core::Result<DeadReport>> + Send>>;
 
 /// Runs a verb that changes much in a task of its own: where the deadline passes or the client
 /// goes, it still runs to its end.
-async fn ask_long(context: &Context, verb: &'static str, asked: LongVerb) -> Result<u64, Problem> {
+async fn ask_long(context: &Context, verb: &'static str, asked: LongVerb) -> Result<DeadReport, Problem> {
     let Ok(permit) = context.long_verbs.clone().try_acquire_owned() else {
         let text = format!("{verb}: too many such requests are under way");
         return Err(Problem::new(actix_web::http::StatusCode::TOO_MANY_REQUESTS, text)

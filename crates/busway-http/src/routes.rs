@@ -18,6 +18,7 @@ pub(crate) enum Route {
     Publish,
     Queues,
     Peek,
+    Trace,
     Dead,
     DeadReplay,
     DeadOne,
@@ -31,13 +32,14 @@ pub(crate) enum Route {
 
 impl Route {
     /// Every route, in the order of its discriminant.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Livez,
         Self::Readyz,
         Self::Metrics,
         Self::Publish,
         Self::Queues,
         Self::Peek,
+        Self::Trace,
         Self::Dead,
         Self::DeadReplay,
         Self::DeadOne,
@@ -63,6 +65,7 @@ impl Route {
             "/v1/accounts" => Self::Accounts,
             "/v1/snapshots" => Self::Snapshots,
             _ if path.starts_with("/v1/messages/") => Self::Peek,
+            _ if path.starts_with("/v1/trace/") => Self::Trace,
             _ if path.starts_with("/v1/dead/") => Self::DeadOne,
             _ if path.starts_with("/v1/endpoints/") => Self::Endpoint,
             _ if path.starts_with("/v1/accounts/") => Self::Account,
@@ -79,6 +82,7 @@ impl Route {
             Self::Publish => "/v1/messages",
             Self::Queues => "/v1/queues",
             Self::Peek => "/v1/messages/{queue}",
+            Self::Trace => "/v1/trace/{id}",
             Self::Dead => "/v1/dead",
             Self::DeadReplay => "/v1/dead/replay",
             Self::DeadOne => "/v1/dead/{id}",
@@ -110,6 +114,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
         .service(look("/metrics").route(get().to(metrics::show)))
         .service(look("/v1/queues").route(get().to(api::queues::list)))
         .service(look("/v1/messages/{queue}").route(get().to(api::queues::peek)))
+        .service(look("/v1/trace/{id}").route(get().to(api::queues::trace)))
         .service(
             path("/v1/dead", "GET, HEAD, DELETE")
                 .route(get().to(api::dead::list))

@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use busway_core::admin::{
-    AccountRow, DeadLetter, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow, PublishResult, QueueRow,
-    QueuesReport, Readiness,
+    AccountRow, DeadLetter, DeadReport, DeadRequest, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow,
+    PublishResult, QueueRow, QueuesReport, Readiness, Trace, TraceEvent,
 };
-use busway_core::transport::{Depth, Filter, Selector, Standing};
-use busway_core::{Admin, Error, ErrorKind, Message, Outcome, Publication, Queue, Result, clock, envelope};
+use busway_core::journal::Found;
+use busway_core::transport::{Depth, Filter, Selector};
+use busway_core::{Admin, Error, ErrorKind, Message, Queue, Result, clock, envelope};
 use serde_json::{Value, json};
 
 use crate::options::QUEUES;
-use crate::producer::Parcel;
 use crate::rates::InOut;
 use crate::runtime::Runtime;
 use crate::target::Target;
+use crate::unread::gone;
 
 const ROWS: usize = 1000;
 
@@ -45,10 +46,14 @@ impl Admin for Runtime {
         Ok(QueuesReport { queues, accounts: self.accounts().await?, endpoints: self.endpoints().await? })
     }
 
-    async fn peek(&self, queue: &str, max: usize) -> Result<Vec<PeekRow>> {
+    async fn peek(&self, queue: &str, max: usize, why: bool) -> Result<Vec<PeekRow>> {
         let queue = Queue::parse(queue)?;
         let seen = self.engine.transport.peek(&queue, &Selector::All, 0, max.min(ROWS)).await?;
-        Ok(seen.into_iter().map(|peeked| peek_row(&peeked.message, peeked.standing)).collect())
+        Ok(seen.iter().map(|peeked| self.peek_row(&queue, peeked, why)).collect())
+    }
+
+    async fn trace(&self, id: &str) -> Result<Option<Trace>> {
+        self.trace_of(id).await
     }
 
     async fn dead_list(&self, filter: Filter, max: usize) -> Result<Vec<DeadRow>> {
@@ -63,24 +68,17 @@ impl Admin for Runtime {
     async fn dead_show(&self, id: &str) -> Result<Option<DeadLetter>> {
         let filter = Filter { id: Some(id.to_owned()), ..Filter::default() };
         let seen = self.engine.transport.peek(&Queue::Dead, &Selector::Matching(filter), 0, 1).await?;
-        seen.first().map(|peeked| dead_letter(&peeked.message)).transpose()
+        let Some(peeked) = seen.first() else { return Ok(None) };
+        let found = self.engine.journal.find(id).await?;
+        dead_letter(&peeked.message, found).map(Some)
     }
 
-    async fn dead_replay(&self, filter: Filter) -> Result<u64> {
-        self.for_each_dead(filter, |message, part| {
-            let mut copy = message;
-            copy.attempt = 0;
-            copy.reason = None;
-            copy.parked = None;
-            copy.deliver_at = None;
-            let publication = Publication::new(Queue::Priority, copy);
-            self.engine.desk.send([Parcel { publication, part, guard: None, parking: None, alone: false }]);
-        })
-        .await
+    async fn dead_replay(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.replay(request).await
     }
 
-    async fn dead_delete(&self, filter: Filter) -> Result<u64> {
-        self.for_each_dead(filter, |_, part| part.finish(Outcome::Ack)).await
+    async fn dead_delete(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.delete(request).await
     }
 
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {
@@ -88,6 +86,8 @@ impl Admin for Runtime {
         for target in &self.engine.desks.board.load_full().targets {
             rows.push(self.endpoint_row(target).await?);
         }
+        let gone = gone(&self.engine).await?;
+        rows.extend(gone.into_iter().map(|(name, waiting)| gone_row(name, waiting)));
         Ok(rows)
     }
 
@@ -237,25 +237,11 @@ fn row_of<'a>(rows: &'a mut BTreeMap<String, AccountRow>, account: &str) -> &'a 
     })
 }
 
-fn peek_row(message: &Message, standing: Standing) -> PeekRow {
-    let (name, due) = match standing {
-        Standing::Ready => ("ready", None),
-        Standing::Delayed(at) => ("delayed", Some(clock::format_rfc3339(at))),
-        Standing::InFlight => ("in-flight", None),
-        Standing::Behind => ("behind", None),
-    };
-    PeekRow {
-        id: message.id.clone(),
-        r#type: message.r#type.clone(),
-        account: message.account.clone(),
-        destination: message.destination.clone(),
-        standing: name.to_owned(),
-        due,
-        reason: message.reason.as_ref().map(ToString::to_string),
-        attempts: message.attempt,
-        accepted: message.accepted.map(clock::format_rfc3339),
-        bytes: message.data.len() as u64,
-    }
+/// An endpoint that is not configured any more, with messages that wait for it.
+fn gone_row(endpoint: String, waiting: u64) -> EndpointRow {
+    let why = "not in the configuration: nothing reads what waits for it; configure it again";
+    let (state, why) = ("gone".to_owned(), Some(why.to_owned()));
+    EndpointRow { endpoint, kind: "-".to_owned(), state, why, waiting, ..EndpointRow::default() }
 }
 
 fn dead_row(message: &Message) -> DeadRow {
@@ -264,6 +250,8 @@ fn dead_row(message: &Message) -> DeadRow {
         reason: message.reason.as_ref().map(ToString::to_string).unwrap_or_default(),
         destination: message.destination.clone(),
         attempts: message.attempt,
+        replays: message.replays(),
+        accepted: message.accepted.map(clock::format_rfc3339),
         origin: message.origin.clone(),
         since: message.parked.map(clock::format_rfc3339),
         r#type: message.r#type.clone(),
@@ -271,10 +259,11 @@ fn dead_row(message: &Message) -> DeadRow {
     }
 }
 
-fn dead_letter(message: &Message) -> Result<DeadLetter> {
+fn dead_letter(message: &Message, found: Found) -> Result<DeadLetter> {
     let text = String::from_utf8_lossy(&envelope::json::encode(message)).into_owned();
     let raw = serde_json::value::RawValue::from_string(text).map_err(|e| {
         Error::new("show", ErrorKind::Internal, "a dead letter has no JSON form").at(&message.id).caused_by(e)
     })?;
-    Ok(DeadLetter { row: dead_row(message), message: raw })
+    let history = found.events.into_iter().map(TraceEvent::from).collect();
+    Ok(DeadLetter { row: dead_row(message), history, missing: found.missing, message: raw })
 }

@@ -39,11 +39,13 @@ pub(crate) struct Breaker {
     seen: u32,
     standing: Standing,
     wait: Duration,
+    /// Failures that opened it, and of the probes since.
+    failures: u32,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { results: 0, seen: 0, standing: Standing::Closed, wait: FIRST_WAIT }
+        Self { results: 0, seen: 0, standing: Standing::Closed, wait: FIRST_WAIT, failures: 0 }
     }
 }
 
@@ -76,6 +78,8 @@ impl Breaker {
             Standing::Open(_) => false,
         };
         if opens {
+            let before = if self.standing == Standing::HalfOpen { self.failures } else { 0 };
+            self.failures = before.saturating_add(failures);
             let wait = self.wait + self.wait.mul_f64(fastrand::f64() * 0.1);
             self.standing = Standing::Open(now + wait);
             self.wait = (self.wait * 2).min(LONGEST_WAIT);
@@ -98,6 +102,11 @@ impl Breaker {
         self.results = seen.results & ((1 << WINDOW) - 1);
         self.seen = seen.seen.min(WINDOW);
         self.wait = Duration::from_millis(seen.wait_ms).clamp(FIRST_WAIT, LONGEST_WAIT);
+    }
+
+    /// How many failures have opened it, those of its probes included.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Opens it for as long as a process before this one had meant to.
@@ -124,9 +133,11 @@ mod tests {
         }
         assert!(breaker.failed(now));
         assert!(matches!(breaker.standing(now), Standing::Open(_)));
+        assert_eq!(breaker.failures(), 10);
         let later = now + Duration::from_secs(2);
         assert_eq!(breaker.standing(later), Standing::HalfOpen);
         assert!(breaker.failed(later), "a failed probe opens it again");
+        assert_eq!(breaker.failures(), 11);
         assert!(matches!(breaker.standing(later + Duration::from_millis(1900)), Standing::Open(_)));
         assert_eq!(breaker.standing(later + Duration::from_secs(3)), Standing::HalfOpen);
         assert!(breaker.succeeded());

@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use busway_core::{Delivery, DeliveryError};
 use futures_util::FutureExt;
@@ -46,6 +47,7 @@ pub(crate) async fn deliver(
             attempt: job.message.attempt.saturating_add(1),
         })
         .collect();
+    let started = Instant::now();
     let call = async {
         faults.pass("delivery");
         settings.spec.endpoint.deliver(deliveries).await
@@ -64,12 +66,13 @@ pub(crate) async fn deliver(
             all(&jobs, &DeliveryError::retry("panic", text))
         }
     };
+    let took = started.elapsed();
     for result in &results {
         target.gate.learn(holds.call.opening(), result);
     }
     drop(holds);
     for (job, result) in jobs.into_iter().zip(results) {
-        target.conclude(job, result, settings.spec.retry);
+        target.conclude(job, result, settings.spec.retry, took);
     }
 }
 

@@ -1,13 +1,13 @@
 //! What the actors of one running bus share. It outlives each of them.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use busway_core::clock::Millis;
 use busway_core::transport::{ReceiverOptions, Selector};
-use busway_core::{Leased, Queue, Result, Transport};
+use busway_core::{Journal, Leased, Queue, Result, Transport};
 use tokio::sync::watch;
 
 use crate::credit::Credit;
@@ -35,7 +35,10 @@ pub(crate) struct Engine {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) desks: Arc<Desks>,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) journal: Arc<dyn Journal>,
     pub(crate) settlements: Arc<Inbox<Settlement>>,
+    /// The receivers that are open, by their queues.
+    pub(crate) slots: Mutex<Vec<(Queue, Weak<Slot>)>>,
     /// Messages from `priority` in hand.
     pub(crate) credit: Arc<Credit>,
     /// Messages in hand from `delayed` that have no destination, and dead letters; those from
@@ -63,6 +66,11 @@ impl Engine {
         let receiver = self.transport.receiver(queue, options).await?;
         let slot = Slot::new(receiver, self.lease, Arc::clone(&self.settlements));
         let kept = Arc::downgrade(&slot);
+        {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.retain(|(_, slot)| slot.strong_count() > 0);
+            slots.push((queue.clone(), Weak::clone(&kept)));
+        }
         let every = self.lease / 3;
         self.io.spawn(async move {
             loop {
@@ -72,6 +80,13 @@ impl Engine {
             }
         });
         Ok(slot)
+    }
+
+    /// Since when this process has the message at this position of a queue in hand, if it has.
+    pub(crate) fn held_since(&self, queue: &Queue, position: u64) -> Option<Millis> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = slots.iter().filter(|(of, _)| of == queue).filter_map(|(_, slot)| slot.upgrade());
+        own.collect::<Vec<_>>().iter().find_map(|slot| slot.held_since(position))
     }
 
     /// Whether nothing more is to be taken in.

@@ -7,6 +7,7 @@
 //! accounts that have less than that inside, and accounts over their share may fill half of what direct
 //! ones may, so that one that floods does not shut the others out.
 
+mod describe;
 mod held;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 use crate::breaker::{Breaker, Standing};
 use crate::options::Room;
 
+pub(crate) use describe::Stands;
 pub(crate) use held::{Call, Ticket};
 
 /// The longest rest an endpoint can ask for.
@@ -229,25 +231,6 @@ impl Gate {
     pub(crate) fn set_paused(&self, paused: bool) {
         self.lock().paused = paused;
         self.changed.notify_waiters();
-    }
-
-    /// One word for how it stands, and why in more, as operators see it.
-    pub(crate) fn describe(&self) -> (&'static str, Option<String>) {
-        let mut state = self.lock();
-        let now = Instant::now();
-        if state.paused {
-            return ("paused", Some("paused by an operator".to_owned()));
-        }
-        if let Some(until) = state.quiet_until.filter(|until| *until > now) {
-            return ("waiting", Some(format!("it asked to be left alone for {:.1?}", until - now)));
-        }
-        match state.breaker.standing(now) {
-            Standing::Closed => ("open", None),
-            Standing::Open(until) => {
-                ("closed", Some(format!("too many failures; a probe in {:.1?}", until - now)))
-            }
-            Standing::HalfOpen => ("half-open", Some("one probe decides".to_owned())),
-        }
     }
 
     /// Calls under way, and how many may be.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use busway_core::journal::{Entry, Event};
 use busway_core::transport::{Selector, Want};
-use busway_core::{ErrorClass, ErrorKind, Leased, Queue};
+use busway_core::{ErrorClass, ErrorKind, Leased, Queue, clock};
 
 use crate::engine::Engine;
 use crate::pump::{Ended, Pump};
@@ -108,10 +109,16 @@ async fn read_slot(engine: &Engine, slot: &Arc<Slot>) {
 
 fn hand_over(engine: &Engine, slot: &Arc<Slot>, batch: Vec<Leased>) {
     engine.totals.received.add(batch.len() as u64);
+    let now = clock::now_ms();
+    for Leased { message, .. } in &batch {
+        let accepted = Entry::new(message.accepted.unwrap_or(now), Event::Accepted, message);
+        // As it was first accepted, also where it is a copy of a dead letter.
+        engine.journal.note(&Entry { destination: None, attempt: 0, ..accepted });
+    }
     let arrivals = batch.into_iter().map(|leased| {
         let permit = engine.credit.take(leased.message.weight());
         Incoming::Arrival(Arrival {
-            part: Part::whole(slot, leased.receipt, permit),
+            part: Part::whole(slot, leased.receipt, leased.position, permit),
             message: Arc::new(leased.message),
             position: leased.position,
             deliveries: leased.deliveries,

@@ -59,8 +59,10 @@ mod subscriber;
 mod supervise;
 mod system;
 mod target;
+mod trace;
 mod turns;
 mod unread;
+mod why;
 mod workers;
 
 /// The actors that a handler may be one of; this crate alone names it.

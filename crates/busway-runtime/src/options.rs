@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use busway_core::journal::NoJournal;
 use busway_core::transport::Declare;
-use busway_core::{Endpoint, Error, ErrorKind, Name, Queue, Result, State, Transport};
+use busway_core::{Endpoint, Error, ErrorKind, Journal, Name, Queue, Result, State, Transport};
 
 use crate::faults::Faults;
 use crate::pace::Rate;
@@ -19,6 +20,8 @@ pub struct RuntimeOptions {
     pub transport: Arc<dyn Transport>,
     /// Pauses, weights and the memory of the gates.
     pub state: Arc<dyn State>,
+    /// What became of messages is kept here; nowhere by default.
+    pub journal: Arc<dyn Journal>,
     /// Whether missing queues are made.
     pub declare: Declare,
     /// The endpoints by name.
@@ -41,6 +44,7 @@ impl RuntimeOptions {
             bus,
             transport,
             state,
+            journal: Arc::new(NoJournal),
             declare: Declare::Create,
             endpoints: BTreeMap::new(),
             routes: Vec::new(),

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use busway_core::admin::{PublishOutcome, PublishResult};
+use busway_core::journal::{Entry, Event};
 use busway_core::{
-    Error, ErrorClass, ErrorKind, Message, Outcome, Publication, Queue, Reason, Result, Sender, clock,
-    envelope,
+    Error, ErrorClass, ErrorKind, Journal, Message, Outcome, Publication, Queue, Reason, Result, Sender,
+    clock, envelope,
 };
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -56,6 +57,7 @@ pub(crate) struct Desk {
     pace: Mutex<Pace>,
     totals: Arc<Totals>,
     health: Arc<Health>,
+    pub(crate) journal: Arc<dyn Journal>,
     io: tokio::runtime::Handle,
 }
 
@@ -79,6 +81,8 @@ struct Request {
 pub(crate) struct Parcel {
     pub(crate) publication: Publication,
     pub(crate) part: Part,
+    /// What has become of the message once it is durable.
+    pub(crate) event: Event,
     /// Keeps the message's key busy until the copy is durable.
     pub(crate) guard: Option<Arc<KeyGuard>>,
     /// Counts the copy as on its way to its lane.
@@ -97,6 +101,7 @@ pub(crate) struct DeskOptions {
     pub(crate) sender: Arc<dyn Sender>,
     pub(crate) totals: Arc<Totals>,
     pub(crate) health: Arc<Health>,
+    pub(crate) journal: Arc<dyn Journal>,
     pub(crate) io: tokio::runtime::Handle,
 }
 
@@ -119,6 +124,7 @@ impl Desk {
             pace: Mutex::default(),
             totals: options.totals,
             health: options.health,
+            journal: options.journal,
             io: options.io,
         })
     }
@@ -250,6 +256,7 @@ impl Desk {
         message.attempt = 0;
         message.parked = None;
         message.reason = None;
+        message.set_replays(0);
     }
 
     /// Starts as many batches as may be under way: copies of the bus's own and callers' messages in
@@ -377,15 +384,24 @@ impl Desk {
 
     /// The copy is durable: its part has come to its outcome.
     fn arrived(&self, parcel: Parcel) {
-        let Parcel { publication, part, guard, parking, .. } = parcel;
+        let Parcel { publication, part, event, guard, parking, .. } = parcel;
         match publication.queue {
             Queue::Dead => self.totals.dead.add(1),
             Queue::Delayed => self.totals.parked.add(1),
             _ => {}
         }
+        self.note(event, &publication.message);
         part.done();
         drop(parking);
         drop(guard);
+    }
+
+    /// Notes what has become of a message as its copy tells it.
+    fn note(&self, event: Event, copy: &Message) {
+        let reason = copy.reason.as_ref().map(ToString::to_string);
+        let at = copy.parked.unwrap_or_else(clock::now_ms);
+        let due = copy.deliver_at.filter(|_| event != Event::Diverted);
+        self.journal.note(&Entry { reason: reason.as_deref(), due, ..Entry::new(at, event, copy) });
     }
 
     /// A copy that the transport will never take: the message dies in its place where it can, and
@@ -402,7 +418,12 @@ impl Desk {
             return;
         }
         let attempts = parcel.publication.message.attempt;
-        parcel.part.finish(Outcome::Dead { reason: Reason::error("unparkable"), attempts });
+        let reason = Reason::error("unparkable");
+        let mut dead = parcel.publication.message;
+        dead.reason = Some(reason.clone());
+        dead.parked = None;
+        self.note(Event::Dead, &dead);
+        parcel.part.finish(Outcome::Dead { reason, attempts });
     }
 
     /// Copies that did not become durable are tried again in their order: after a rest, or at once

@@ -177,7 +177,7 @@ async fn read_places(
         let permit = target.read_credit.take(leased.message.weight());
         engine.desks.count(leased.message.account_or_dash());
         target.take_back(Returned {
-            part: Part::whole(slot, leased.receipt, permit),
+            part: Part::whole(slot, leased.receipt, leased.position, permit),
             message: Arc::new(leased.message),
             position: leased.position,
             deliveries: leased.deliveries,
@@ -236,7 +236,7 @@ async fn read_shared(engine: &Arc<Engine>, slot: Arc<Slot>) -> Result<()> {
             .map(|leased| {
                 let permit = engine.shared_credit.take(leased.message.weight());
                 Incoming::Arrival(Arrival {
-                    part: Part::whole(&slot, leased.receipt, permit),
+                    part: Part::whole(&slot, leased.receipt, leased.position, permit),
                     message: Arc::new(leased.message),
                     position: leased.position,
                     deliveries: leased.deliveries,

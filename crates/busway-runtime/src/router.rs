@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use busway_core::journal::Event;
 use busway_core::transport::mark_dead;
 use busway_core::{Message, Publication, Queue, Reason, clock};
 use futures_util::StreamExt;
@@ -254,6 +255,7 @@ impl Desks {
         self.desk.send([Parcel {
             publication: Publication::new(Queue::Delayed, copy),
             part,
+            event: Event::Diverted,
             guard: None,
             parking: None,
             alone: false,
@@ -267,6 +269,7 @@ impl Desks {
         self.desk.send([Parcel {
             publication: Publication::new(Queue::Dead, copy),
             part,
+            event: Event::Dead,
             guard: None,
             parking: None,
             alone: false,

@@ -170,6 +170,7 @@ impl Runtime {
         let board = self.engine.desks.board.load_full();
         let settings: Vec<_> = board.targets.iter().map(|target| target.settings.load_full()).collect();
         within("the endpoints", join_all(settings.iter().map(|held| held.spec.endpoint.close()))).await;
+        within("the journal", self.engine.journal.close()).await;
         if let Some(Err(error)) = within("the transport", self.engine.transport.close()).await {
             tracing::warn!(%error, "the transport did not close well");
         }
@@ -341,13 +342,16 @@ async fn assemble(options: RuntimeOptions, room: Room, io: tokio::runtime::Handl
         sender: transport.sender().await?,
         totals: Arc::clone(&totals),
         health: Arc::clone(&health),
+        journal: Arc::clone(&options.journal),
         io: io.clone(),
     });
     let engine = Arc::new(Engine {
         transport: Arc::clone(transport),
         desks: desks(&options, room, &desk, &totals, &io)?,
         desk,
+        journal: Arc::clone(&options.journal),
         settlements: Arc::default(),
+        slots: Mutex::default(),
         credit: Credit::new(flow.credit, flow.credit_bytes),
         shared_credit: Credit::new(usize::MAX / 2, room.bytes),
         readers: Arc::default(),

@@ -90,7 +90,8 @@ impl Shares {
         rows
     }
 
-    fn share(&self, account: &str) -> f64 {
+    /// The account's part of the window's volume, 0 to 1.
+    pub(crate) fn share(&self, account: &str) -> f64 {
         match self.total() {
             0 => 0.0,
             total => f64::from(self.volume(account)) / f64::from(total),

@@ -1,11 +1,12 @@
 //! A received message on its way to its destinations, and the parts it is split into. The source is
 //! settled when every part has an outcome; a part that is dropped abandons the whole message.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use busway_core::clock::{self, Millis};
 use busway_core::{Outcome, Receipt, Receiver};
 
 use crate::credit::Permit;
@@ -17,8 +18,14 @@ pub(crate) struct Slot {
     pub(crate) receiver: Arc<dyn Receiver>,
     pub(crate) lease: Duration,
     settlements: Arc<Inbox<Settlement>>,
-    tokens: Mutex<HashSet<u64>>,
+    tokens: Mutex<HashMap<u64, Held>>,
     acked: AtomicU64,
+}
+
+/// A message in hand, for whoever asks how long it has been.
+struct Held {
+    position: Option<u64>,
+    since: Millis,
 }
 
 impl Slot {
@@ -42,7 +49,7 @@ impl Slot {
 
     /// Makes the leases of all that is in hand last. Those lost come again by themselves.
     pub(crate) async fn extend_all(&self) {
-        let tokens: Vec<u64> = self.tokens().iter().copied().collect();
+        let tokens: Vec<u64> = self.tokens().keys().copied().collect();
         if tokens.is_empty() {
             return;
         }
@@ -52,7 +59,12 @@ impl Slot {
         }
     }
 
-    fn tokens(&self) -> MutexGuard<'_, HashSet<u64>> {
+    /// Since when the message at this position is in hand, if it is.
+    pub(crate) fn held_since(&self, position: u64) -> Option<Millis> {
+        self.tokens().values().find(|held| held.position == Some(position)).map(|held| held.since)
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, HashMap<u64, Held>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,9 +98,9 @@ struct State {
 pub(crate) struct Part(Option<Arc<Source>>);
 
 impl Part {
-    /// The whole of a received message.
-    pub(crate) fn whole(slot: &Arc<Slot>, receipt: Receipt, permit: Permit) -> Self {
-        slot.tokens().insert(receipt.token());
+    /// The whole of a message received from this position.
+    pub(crate) fn whole(slot: &Arc<Slot>, receipt: Receipt, position: Option<u64>, permit: Permit) -> Self {
+        slot.tokens().insert(receipt.token(), Held { position, since: clock::now_ms() });
         let state =
             State { receipt: Some(receipt), permit: Some(permit), parked: None, open: 1, split: false };
         Self(Some(Arc::new(Source { slot: Arc::clone(slot), state: Mutex::new(state) })))

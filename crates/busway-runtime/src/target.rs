@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use busway_core::clock::Millis;
 use busway_core::endpoint::Verdict;
+use busway_core::journal::{Entry, Event};
 use busway_core::transport::{Group, mark_dead, mark_waiting};
 use busway_core::{DeliveryError, Message, Name, Outcome, Publication, Queue, Reason, clock};
 use serde_json::{Value, json};
@@ -162,6 +164,7 @@ impl Target {
         };
         if let Some(reason) = fatal {
             self.figures.dead.add(1);
+            self.note(Event::Dead, &message, message.attempt, &reason, None);
             return part.finish(Outcome::Dead { reason, attempts: message.attempt });
         }
         let job = Job { message, part, home: Home::Delayed, key, position, ticket };
@@ -181,8 +184,16 @@ impl Target {
         self.lanes.ordered() && !self.lanes.known()
     }
 
-    /// Brings a tried message to its outcome; `retry` is the schedule that its call began with.
-    pub(crate) fn conclude(&self, job: Job, result: Result<(), DeliveryError>, retry: RetrySchedule) {
+    /// Brings a message to its outcome, after a try that took so long; `retry` is the schedule that its
+    /// call began with.
+    pub(crate) fn conclude(
+        &self,
+        job: Job,
+        result: Result<(), DeliveryError>,
+        retry: RetrySchedule,
+        took: Duration,
+    ) {
+        self.note_try(&job.message, &result, took);
         let error = match result {
             Ok(()) => {
                 self.figures.delivered.add(1);
@@ -192,7 +203,7 @@ impl Target {
         };
         self.figures.failed.add(1);
         tracing::debug!(endpoint = %self.name, id = %job.message.id, class = %error.class, detail = %error.detail, "a delivery failed");
-        let reason = Reason::error(&shortened(&error.class));
+        let reason = Reason::error(shortened(&error.class));
         let tried = job.message.attempt.saturating_add(1);
         let spent = tried >= retry.attempts;
         match error.verdict {
@@ -244,8 +255,9 @@ impl Target {
                 self.desk.send([self.dead_parcel(&message, part, reason, attempts)]);
             }
             outcome => {
-                if matches!(outcome, Outcome::Dead { .. }) {
+                if let Outcome::Dead { reason, attempts } = &outcome {
                     self.figures.dead.add(1);
+                    self.note(Event::Dead, &message, *attempts, reason, None);
                 }
                 part.finish(outcome);
             }
@@ -278,13 +290,47 @@ impl Target {
                 let parking = key.map(|key| self.lanes.held(key, position));
                 self.desk.send([self.parcel(offer, key, waiting, guard.cloned(), parking)]);
             }
-            Home::Delayed => part.finish(match waiting.due {
-                None => Outcome::Release,
-                Some(after) if waiting.attempted => Outcome::Retry { after, reason: waiting.reason },
-                Some(after) => Outcome::Park { after, reason: waiting.reason },
-            }),
+            Home::Delayed => {
+                self.note_waiting(&message, &waiting);
+                part.finish(match waiting.due {
+                    None => Outcome::Release,
+                    Some(after) if waiting.attempted => Outcome::Retry { after, reason: waiting.reason },
+                    Some(after) => Outcome::Park { after, reason: waiting.reason },
+                })
+            }
         }
         drop(ticket);
+    }
+
+    fn note_try(&self, message: &Message, result: &Result<(), DeliveryError>, took: Duration) {
+        let event = if result.is_ok() { Event::Delivered } else { Event::Failed };
+        self.desk.journal.note(&Entry {
+            destination: Some(&self.name),
+            attempt: message.attempt.saturating_add(1),
+            status: result.as_ref().err().map(|error| shortened(&error.class)),
+            took: Some(took),
+            ..Entry::new(clock::now_ms(), event, message)
+        });
+    }
+
+    /// Notes that a message from `delayed` goes back there; one that is only given back has not
+    /// changed.
+    fn note_waiting(&self, message: &Message, waiting: &Waiting) {
+        let Some(wait) = waiting.due else { return };
+        let attempts = message.attempt + u32::from(waiting.attempted);
+        let due = clock::now_ms().saturating_add(ceil_ms(wait));
+        self.note(waiting.event(), message, attempts, &waiting.reason, Some(due));
+    }
+
+    fn note(&self, event: Event, message: &Message, attempt: u32, reason: &Reason, due: Option<Millis>) {
+        let reason = reason.to_string();
+        self.desk.journal.note(&Entry {
+            destination: Some(&self.name),
+            attempt,
+            reason: Some(&reason),
+            due,
+            ..Entry::new(clock::now_ms(), event, message)
+        });
     }
 
     fn parcel(
@@ -296,6 +342,7 @@ impl Target {
         parking: Option<Parking>,
     ) -> Parcel {
         let now = clock::now_ms();
+        let event = waiting.event();
         let mut message = Message::clone(&offer.message);
         let due = waiting.due.map(|wait| now.saturating_add(ceil_ms(wait)));
         let not_before = due.into_iter().chain(message.deliver_at).max();
@@ -307,6 +354,7 @@ impl Target {
         Parcel {
             publication: Publication { queue: Queue::Delayed, message, group },
             part: offer.part,
+            event,
             guard,
             parking,
             alone: false,
@@ -320,6 +368,7 @@ impl Target {
         Parcel {
             publication: Publication::new(Queue::Dead, message),
             part,
+            event: Event::Dead,
             guard: None,
             parking: None,
             alone: false,
@@ -334,9 +383,19 @@ struct Waiting {
     due: Option<Duration>,
 }
 
+impl Waiting {
+    fn event(&self) -> Event {
+        match self.due {
+            None => Event::Diverted,
+            Some(_) if self.attempted => Event::Retried,
+            Some(_) => Event::Parked,
+        }
+    }
+}
+
 /// A class goes into an attribute of the message, which must stay small.
-fn shortened(class: &str) -> String {
-    class.chars().take(64).collect()
+fn shortened(class: &str) -> &str {
+    class.char_indices().nth(64).map_or(class, |(end, _)| &class[..end])
 }
 
 fn ceil_ms(wait: Duration) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use busway_core::Queue;
+use busway_core::{Queue, Result};
 
 use crate::engine::Engine;
 
@@ -12,21 +12,13 @@ const ROWS: usize = 1000;
 /// Looks for them, says so, and returns how many there are by destination. They stay where they
 /// are; a transport that cannot tell has none.
 pub(crate) async fn unread(engine: &Engine) -> BTreeMap<String, u64> {
-    let backlogs = match engine.transport.breakdown(&Queue::Delayed, ROWS).await {
-        Ok(backlogs) => backlogs,
+    let unread = match gone(engine).await {
+        Ok(unread) => unread,
         Err(error) => {
             tracing::warn!(%error, "it is not known whether messages wait for endpoints that are gone");
             return BTreeMap::new();
         }
     };
-    let board = engine.desks.board.load();
-    let mut unread: BTreeMap<String, u64> = BTreeMap::new();
-    for backlog in backlogs {
-        let Some(destination) = backlog.destination else { continue };
-        if board.target(&destination).is_none() {
-            *unread.entry(destination).or_default() += backlog.messages;
-        }
-    }
     for (destination, messages) in &unread {
         tracing::error!(
             %destination,
@@ -35,4 +27,18 @@ pub(crate) async fn unread(engine: &Engine) -> BTreeMap<String, u64> {
         );
     }
     unread
+}
+
+/// How many there are now, by destination.
+pub(crate) async fn gone(engine: &Engine) -> Result<BTreeMap<String, u64>> {
+    let mut gone: BTreeMap<String, u64> = BTreeMap::new();
+    let backlogs = engine.transport.breakdown(&Queue::Delayed, ROWS).await?;
+    let board = engine.desks.board.load();
+    for backlog in backlogs {
+        let Some(destination) = backlog.destination else { continue };
+        if board.target(&destination).is_none() {
+            *gone.entry(destination).or_default() += backlog.messages;
+        }
+    }
+    Ok(gone)
 }

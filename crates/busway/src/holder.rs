@@ -256,6 +256,9 @@ async fn assemble(
 ) -> Result<RuntimeOptions> {
     let mut assembled = RuntimeOptions::new(Name::new(&config.bus.name)?, Arc::clone(transport), state);
     assembled.declare = registry::declare(config);
+    if options.bench.is_none() {
+        assembled.journal = registry::journal(config)?;
+    }
     let all = handlers.all();
     assembled.routes = office::routes(config, &all);
     assembled.endpoints = handlers.endpoints(config, all.values()).await?;

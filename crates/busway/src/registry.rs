@@ -1,15 +1,17 @@
 //! Which kinds of transports and endpoints there are: the only place that names them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use busway_core::journal::NoJournal;
 use busway_core::transport::Declare;
-use busway_core::{Endpoint, Error, ErrorKind, Queue, Result, Transport};
+use busway_core::{Endpoint, Error, ErrorKind, Journal, Queue, Result, Transport};
 use busway_embedded::{EmbeddedConfig, EmbeddedTransport};
 use busway_endpoints::{
     ExecConfig, ExecEndpoint, FileConfig, FileEndpoint, HttpConfig, HttpEndpoint, Mode, QueueEndpoint,
 };
+use busway_journal::{FileJournal, JournalOptions};
 use busway_runtime::{EndpointSpec, Order, Rate, RetrySchedule, RouteSpec};
 
 use crate::config::{self, Config, DeclareMode, Target, TransportKind};
@@ -43,6 +45,31 @@ pub fn embedded_path(config: &Config) -> Option<PathBuf> {
     let settings = config.transports.get(&config.bus.transport)?;
     let TransportKind::Embedded(embedded) = &settings.kind;
     Some(embedded.path.clone())
+}
+
+/// Where what became of messages is kept.
+///
+/// # Errors
+/// Those of [`FileJournal::open`].
+pub fn journal(config: &Config) -> Result<Arc<dyn Journal>> {
+    let settings = &config.journal;
+    if settings.keep.is_zero() {
+        return Ok(Arc::new(NoJournal));
+    }
+    let directory = match settings.path.as_os_str().is_empty() {
+        false => settings.path.clone(),
+        true => {
+            let state = config.bus.state.split_once(':').map_or("", |(_, path)| path);
+            let state = state.strip_prefix("//").unwrap_or(state);
+            Path::new(state).parent().unwrap_or(Path::new("")).join("journal")
+        }
+    };
+    Ok(Arc::new(FileJournal::open(JournalOptions {
+        directory,
+        bus: config.bus.name.clone(),
+        keep: settings.keep,
+        max_bytes: settings.max_size.0,
+    })?))
 }
 
 /// Whether the bus makes its queues or only verifies them.

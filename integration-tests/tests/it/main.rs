@@ -4,6 +4,7 @@
 mod badinput;
 mod cli;
 mod cron;
+mod dead;
 mod disk;
 mod endpoints;
 mod fairness;

@@ -104,12 +104,25 @@ pub(super) const NOTES: &[Notes] = &[
         examples: &[
             ("busway peek delayed", "the first ten that wait"),
             ("busway peek priority -n 100 --json", "a hundred, for a program"),
+            ("busway peek delayed --why", "why each waits, and what would release it"),
+        ],
+    },
+    Notes {
+        verb: "trace",
+        prints: "A row for each event, then one for each queue that it is in; with --json {id, type, account, \
+                 events, where, missing, cut_off, since}: missing counts entries of the journal that found no \
+                 room in its time, cut_off the processes that ended then without closing the journal.",
+        exits: &[(1, "failed; nothing is known of such a message")],
+        reaches: true,
+        examples: &[
+            ("busway trace 0190-77", "what became of it, and where it is"),
+            ("busway trace 0190-77 --json", "the same for a program"),
         ],
     },
     Notes {
         verb: "dead list",
         prints: "A row for each dead letter; with --json an array of {id, reason, destination, attempts, \
-                 origin, since, type, account}.",
+                 replays, origin, since, accepted, type, account}.",
         exits: &[(0, "listed, be it none")],
         reaches: true,
         examples: &[
@@ -123,7 +136,8 @@ pub(super) const NOTES: &[Notes] = &[
     },
     Notes {
         verb: "dead show",
-        prints: "Its row, then the message as JSON; with --json one object with both.",
+        prints: "Its row, its history, then the message as JSON; with --json one object with all: the keys of \
+                 the row, history, missing, message.",
         exits: &[(1, "failed; there is no dead letter with this id")],
         reaches: true,
         examples: &[
@@ -133,7 +147,7 @@ pub(super) const NOTES: &[Notes] = &[
     },
     Notes {
         verb: "dead replay",
-        prints: "How many were replayed; with --json {replayed}.",
+        prints: "How many were replayed; with --json {replayed}, and interrupted where it was.",
         exits: &[
             (0, "done, be it none"),
             (1, "failed; what was not replayed is still dead"),
@@ -143,12 +157,12 @@ pub(super) const NOTES: &[Notes] = &[
         examples: &[
             ("busway dead replay --destination inventory", "after inventory was mended"),
             ("busway dead replay --id 0190-77", "a single one"),
-            ("busway dead replay --all --timeout 1m", "all, with a minute to reach the bus"),
+            ("busway dead replay --reason error --rate 50", "all that an endpoint failed, fifty a second"),
         ],
     },
     Notes {
         verb: "dead delete",
-        prints: "How many were deleted; with --json {deleted}.",
+        prints: "How many were deleted; with --json {deleted}, and interrupted where it was.",
         exits: &[
             (0, "done, be it none"),
             (1, "failed; what was not deleted is still there"),

@@ -1,6 +1,6 @@
 //! The bus's answers as tables.
 
-use busway::core::admin::{AccountRow, DeadRow, EndpointRow, PeekRow, QueueRow};
+use busway::core::admin::{AccountRow, DeadRow, EndpointRow, PeekRow, Place, QueueRow, TraceEvent};
 
 use super::span;
 use super::table::{Cell, Table, Tone};
@@ -91,9 +91,66 @@ pub(crate) fn peeked(rows: &[PeekRow]) -> Table {
     Table::new(&head, rows.iter().map(row))
 }
 
+/// Messages that were looked at, with why they wait.
+pub(crate) fn waiting(rows: &[PeekRow]) -> Table {
+    let head = ["id", "destination", "standing", "since", "why", "released by"];
+    let row = |row: &PeekRow| {
+        let waits = row.waits.clone().unwrap_or_default();
+        vec![
+            (&row.id).into(),
+            shown(row.destination.as_deref()),
+            (&row.standing).into(),
+            shown(waits.since.as_deref()),
+            waits.why.into(),
+            waits.released_by.into(),
+        ]
+    };
+    Table::new(&head, rows.iter().map(row))
+}
+
+/// What became of a message.
+pub(crate) fn events(rows: &[TraceEvent]) -> Table {
+    let head = ["at", "event", "destination", "attempt", "status", "reason", "due", "took"];
+    let row = |row: &TraceEvent| {
+        let tone = match row.event.as_str() {
+            "delivered" => Tone::Good,
+            "failed" | "dead" => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        vec![
+            (&row.at).into(),
+            Cell::from(&row.event).when(true, tone),
+            shown(row.destination.as_deref()),
+            row.attempt.into(),
+            shown(row.status.as_deref()),
+            shown(row.reason.as_deref()),
+            shown(row.due.as_deref()),
+            figure(row.took_ms.map(|took| format!("{took:.1} ms"))),
+        ]
+    };
+    Table::new(&head, rows.iter().map(row))
+}
+
+/// Where a message is.
+pub(crate) fn places(rows: &[Place]) -> Table {
+    let head = ["queue", "destination", "standing", "tried", "why", "released by"];
+    let row = |Place { queue, row }: &Place| {
+        let waits = row.waits.clone().unwrap_or_default();
+        vec![
+            queue.into(),
+            shown(row.destination.as_deref()),
+            (&row.standing).into(),
+            row.attempts.into(),
+            waits.why.into(),
+            waits.released_by.into(),
+        ]
+    };
+    Table::new(&head, rows.iter().map(row))
+}
+
 /// Dead letters.
 pub(crate) fn dead(rows: &[DeadRow]) -> Table {
-    let head = ["id", "type", "account", "destination", "reason", "tried", "since", "origin"];
+    let head = ["id", "type", "account", "destination", "reason", "tried", "replayed", "since", "origin"];
     let row = |row: &DeadRow| {
         vec![
             (&row.id).into(),
@@ -102,6 +159,7 @@ pub(crate) fn dead(rows: &[DeadRow]) -> Table {
             shown(row.destination.as_deref()),
             Cell::from(row.reason.as_str()).when(true, Tone::Bad),
             row.attempts.into(),
+            row.replays.into(),
             shown(row.since.as_deref()),
             shown(row.origin.as_deref()),
         ]

@@ -1,30 +1,108 @@
 //! `dead list|show|replay|delete`.
 
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use busway::core::Admin;
+use busway::core::admin::{DeadReport, DeadRequest};
 use busway::core::transport::Filter;
 use serde_json::json;
 
-use super::Scope;
-use crate::cli::{Dead, DeadList, DeadSelected, DeadShow, Selectors};
+use super::{Scope, interrupted};
+use crate::cli::{Dead, DeadList, DeadReplay, DeadSelected, DeadShow, Selectors};
 use crate::exit::{Failure, Outcome};
 use crate::output::{self, progress::Progress};
+
+/// Letters of one call, so that an interruption comes between two and knows what was done.
+const CALL: u64 = 1000;
+/// How long a call that is under way may take to end after an interruption.
+const ENDING: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(scope: &Scope, verb: Dead) -> Outcome {
     match verb {
         Dead::List(wanted) => list(scope, wanted).await,
         Dead::Show(wanted) => show(scope, &wanted).await,
-        Dead::Replay(selected) => {
-            let filter = filter(selected);
-            let progress = Progress::open("replaying");
-            let count = scope.with_bus(|bus| async move { Ok(bus.dead_replay(filter).await?) }).await?;
-            drop(progress);
-            counted(scope, "replayed", count)
+        Dead::Replay(DeadReplay { rate, selected }) => {
+            let request = DeadRequest { max: Some(a_second(rate)), rate, ..request(selected) };
+            call_until_done(scope, ["replaying", "replayed"], request, |bus, request| async move {
+                bus.dead_replay(request).await
+            })
+            .await
         }
         Dead::Delete(selected) => {
-            let filter = filter(selected);
-            let count = scope.with_bus(|bus| async move { Ok(bus.dead_delete(filter).await?) }).await?;
-            counted(scope, "deleted", count)
+            let request = DeadRequest { max: Some(CALL), ..request(selected) };
+            call_until_done(scope, ["deleting", "deleted"], request, |bus, request| async move {
+                bus.dead_delete(request).await
+            })
+            .await
         }
     }
+}
+
+/// Calls the verb again and again until nothing is left or it is interrupted, and tells how many there
+/// were in all.
+async fn call_until_done<F>(
+    scope: &Scope,
+    [doing, what]: [&'static str; 2],
+    mut request: DeadRequest,
+    verb: impl Fn(std::sync::Arc<dyn Admin>, DeadRequest) -> F,
+) -> Outcome
+where
+    F: Future<Output = busway::core::Result<DeadReport>>,
+{
+    let bus = scope.reach().await?;
+    let mut stop = pin!(interrupted());
+    let progress = Progress::open(doing);
+    let mut total = 0;
+    let ended = loop {
+        let mut call = pin!(verb(std::sync::Arc::clone(&bus) as _, request.clone()));
+        let (answer, stopped) = tokio::select! {
+            answer = &mut call => (Some(answer), false),
+            () = &mut stop => (tokio::time::timeout(ENDING, call).await.ok(), true),
+        };
+        match answer {
+            Some(Ok(DeadReport { done, next })) => {
+                total += done;
+                progress.say(total.to_string());
+                request.from = next;
+            }
+            Some(Err(error)) => break Err(Failure::from(error)),
+            None => output::complain(&format!("up to {} more are under way", request.max.unwrap_or(CALL))),
+        }
+        if stopped {
+            break Err(Failure::Interrupted);
+        }
+        if request.from.is_none() {
+            break Ok(());
+        }
+    };
+    drop(progress);
+    let closed = bus.close().await;
+    match ended {
+        Ok(()) => {
+            closed?;
+            counted(scope, what, total)
+        }
+        Err(Failure::Interrupted) => {
+            if scope.json {
+                output::json(&json!({ what: total, "interrupted": true }))?;
+            } else {
+                output::line(&format!("{what} {total}, interrupted"))?;
+            }
+            Err(Failure::Interrupted)
+        }
+        Err(failure) => {
+            output::complain(&format!("{what} {total} before this:"));
+            Err(failure)
+        }
+    }
+}
+
+/// The letters that go in about a second.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 1000")]
+fn a_second(rate: Option<f64>) -> u64 {
+    rate.map_or(CALL, |rate| rate.ceil().clamp(1.0, 1000.0) as u64)
 }
 
 async fn list(scope: &Scope, DeadList { selectors, count, .. }: DeadList) -> Outcome {
@@ -44,7 +122,8 @@ async fn show(scope: &Scope, DeadShow { id, .. }: &DeadShow) -> Outcome {
     if scope.json {
         return output::json(&letter);
     }
-    output::tables(&[output::dead(std::slice::from_ref(&letter.row))])?;
+    let (row, history) = (output::dead(std::slice::from_ref(&letter.row)), output::events(&letter.history));
+    output::tables(&[row, history])?;
     output::raw_json(&format!("\n{}", letter.message.get()))
 }
 
@@ -52,13 +131,13 @@ fn counted(scope: &Scope, what: &str, count: u64) -> Outcome {
     if scope.json { output::json(&json!({ what: count })) } else { output::line(&format!("{what} {count}")) }
 }
 
-fn filter(DeadSelected { selectors, .. }: DeadSelected) -> Filter {
-    selectors.into()
+fn request(DeadSelected { selectors, .. }: DeadSelected) -> DeadRequest {
+    Filter::from(selectors).into()
 }
 
 impl From<Selectors> for Filter {
     fn from(selectors: Selectors) -> Self {
-        let Selectors { id, r#type, account, destination } = selectors;
-        Self { id, r#type, account, destination }
+        let Selectors { id, r#type, account, destination, reason, since, until } = selectors;
+        Self { id, r#type, account, destination, reason, since, until }
     }
 }

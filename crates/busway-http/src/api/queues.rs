@@ -19,6 +19,7 @@ const PEEK_MOST: usize = 1000;
 #[serde(deny_unknown_fields)]
 struct Peek {
     n: Option<usize>,
+    why: Option<bool>,
 }
 
 /// `GET /v1/queues`.
@@ -26,14 +27,22 @@ pub(crate) async fn list(context: Data<Context>) -> Answer {
     show(&ask(&context, "queues", context.admin.queues()).await?)
 }
 
-/// `GET /v1/messages/{queue}?n=`.
+/// `GET /v1/messages/{queue}?n=&why=`.
 pub(crate) async fn peek(context: Data<Context>, request: HttpRequest, queue: Path<String>) -> Answer {
-    let Peek { n } = query(request.query_string())?;
+    let Peek { n, why } = query(request.query_string())?;
     let n = n.unwrap_or(PEEK_DEFAULT);
     if !(1..=PEEK_MOST).contains(&n) {
         return Err(Problem::bad_request(format!("n: it must be 1 to {PEEK_MOST}")));
     }
-    show(&ask(&context, "peek", context.admin.peek(&queue, n)).await?)
+    show(&ask(&context, "peek", context.admin.peek(&queue, n, why.unwrap_or_default())).await?)
+}
+
+/// `GET /v1/trace/{id}`.
+pub(crate) async fn trace(context: Data<Context>, id: Path<String>) -> Answer {
+    match ask(&context, "trace", context.admin.trace(&id)).await? {
+        Some(trace) => show(&trace),
+        None => Err(Problem::not_found("nothing is known of a message with this id")),
+    }
 }
 
 /// `GET /v1/snapshots`.

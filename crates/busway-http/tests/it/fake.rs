@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use busway_core::admin::{
-    AccountRow, DeadLetter, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow, PublishOutcome,
-    PublishResult, QueueRow, QueuesReport, Readiness,
+    AccountRow, DeadLetter, DeadReport, DeadRequest, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow,
+    PublishOutcome, PublishResult, QueueRow, QueuesReport, Readiness, Trace, Waits,
 };
 use busway_core::transport::Filter;
 use busway_core::{Admin, Error, ErrorKind, Message, Result};
@@ -126,20 +126,22 @@ impl Admin for Fake {
         self.called("queues".to_owned(), report).await
     }
 
-    async fn peek(&self, queue: &str, max: usize) -> Result<Vec<PeekRow>> {
+    async fn peek(&self, queue: &str, max: usize, why: bool) -> Result<Vec<PeekRow>> {
+        let waits = Waits { why: "paused: endpoint audit".to_owned(), ..Waits::default() };
         let row = PeekRow {
             id: "p1".to_owned(),
             r#type: "item.updated".to_owned(),
-            account: None,
-            destination: None,
             standing: "ready".to_owned(),
-            due: None,
-            reason: None,
-            attempts: 0,
-            accepted: None,
             bytes: 7,
+            waits: why.then_some(waits),
+            ..PeekRow::default()
         };
-        self.called(format!("peek {queue} {max}"), vec![row]).await
+        self.called(format!("peek {queue} {max} {why}"), vec![row]).await
+    }
+
+    async fn trace(&self, id: &str) -> Result<Option<Trace>> {
+        let trace = (id == "d/1").then(|| Trace { id: id.to_owned(), missing: 2, ..Trace::default() });
+        self.called(format!("trace {id}"), trace).await
     }
 
     async fn dead_list(&self, filter: Filter, max: usize) -> Result<Vec<DeadRow>> {
@@ -149,16 +151,17 @@ impl Admin for Fake {
     async fn dead_show(&self, id: &str) -> Result<Option<DeadLetter>> {
         let message =
             serde_json::value::RawValue::from_string(r#"{"id":"d1","data":1.50}"#.to_owned()).unwrap();
-        let letter = (id == "d/1").then(|| DeadLetter { row: dead(), message });
+        let letter =
+            (id == "d/1").then(|| DeadLetter { row: dead(), history: Vec::new(), missing: 0, message });
         self.called(format!("dead_show {id}"), letter).await
     }
 
-    async fn dead_replay(&self, filter: Filter) -> Result<u64> {
-        self.called(format!("dead_replay {filter:?}"), 4).await
+    async fn dead_replay(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.called(format!("dead_replay {request:?}"), DeadReport { done: 4, next: None }).await
     }
 
-    async fn dead_delete(&self, filter: Filter) -> Result<u64> {
-        self.called(format!("dead_delete {filter:?}"), 5).await
+    async fn dead_delete(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.called(format!("dead_delete {request:?}"), DeadReport { done: 5, next: None }).await
     }
 
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {

@@ -24,11 +24,25 @@ fn a_peek_is_bounded() {
     let served = Served::new();
     assert_eq!(served.get("/v1/messages/priority").json()[0]["id"], "p1");
     assert_eq!(served.get("/v1/messages/delayed?n=3").status, 200);
-    assert_eq!(served.bus.calls(), ["peek priority 10", "peek delayed 3"]);
-    for query in ["n=0", "n=1001", "n=x", "m=3"] {
+    let why = served.get("/v1/messages/delayed?why=true").json();
+    assert_eq!(why[0]["waits"]["why"], "paused: endpoint audit");
+    assert_eq!(
+        served.bus.calls(),
+        ["peek priority 10 false", "peek delayed 3 false", "peek delayed 10 true"]
+    );
+    for query in ["n=0", "n=1001", "n=x", "m=3", "why=perhaps"] {
         assert_eq!(served.get(&format!("/v1/messages/priority?{query}")).status, 400, "{query}");
     }
     assert!(served.bus.calls().is_empty());
+}
+
+#[test]
+fn a_message_is_traced() {
+    let served = Served::new();
+    let trace = served.get("/v1/trace/d%2F1").json();
+    assert_eq!((trace["id"].as_str(), trace["missing"].as_u64()), (Some("d/1"), Some(2)));
+    assert!(trace["where"].is_array() && trace["events"].is_array());
+    assert_eq!(served.get("/v1/trace/other").status, 404);
 }
 
 #[test]
@@ -55,11 +69,12 @@ fn replay_and_delete_take_selectors_and_nothing_without() {
     };
     assert_eq!(replay("?id=x", "").json(), json!({ "replayed": 4 }));
     assert_eq!(replay("", r#"{"account":"acme"}"#).json(), json!({ "replayed": 4 }));
-    assert_eq!(replay("?all=true", "").json(), json!({ "replayed": 4 }));
+    assert_eq!(replay("?all=true&rate=2.5&limit=9", "").json(), json!({ "replayed": 4 }));
     let calls = served.bus.calls();
     assert!(calls[0].contains(r#"id: Some("x")"#), "{calls:?}");
     assert!(calls[1].contains(r#"account: Some("acme")"#), "{calls:?}");
     assert!(calls[2].contains("id: None, type: None, account: None, destination: None"), "{calls:?}");
+    assert!(calls[2].contains("max: Some(9), rate: Some(2.5)"), "{calls:?}");
     for (query, body) in [
         ("", ""),
         ("", "{}"),
@@ -68,6 +83,8 @@ fn replay_and_delete_take_selectors_and_nothing_without() {
         ("?acount=acme", ""),
         ("", r#"{"acount":"acme"}"#),
         ("?id=x", r#"{"id":"x"}"#),
+        ("?all=true&rate=0", ""),
+        ("?since=yesterday", ""),
         ("", "nonsense"),
     ] {
         assert_eq!(replay(query, body).status, 400, "{query} {body}");
@@ -75,9 +92,12 @@ fn replay_and_delete_take_selectors_and_nothing_without() {
         assert_eq!(served.send(&delete).status, 400, "{query} {body}");
     }
     assert!(served.bus.calls().is_empty());
-    let delete = served.send(&Request::new("DELETE", "/v1/dead?destination=audit"));
+    let delete = served
+        .send(&Request::new("DELETE", "/v1/dead?destination=audit&reason=error&until=1970-01-01T00:00:01Z"));
     assert_eq!((delete.status, delete.json()), (200, json!({ "deleted": 5 })));
-    assert!(served.bus.calls()[0].contains(r#"destination: Some("audit")"#));
+    let call = served.bus.calls().remove(0);
+    assert!(call.contains(r#"destination: Some("audit"), reason: Some("error")"#), "{call}");
+    assert!(call.contains("since: None, until: Some(1000)"), "{call}");
 }
 
 #[test]

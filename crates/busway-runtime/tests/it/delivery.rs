@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use busway_core::admin::DeadRequest;
 use busway_core::transport::Filter;
 use busway_core::{Admin, DeliveryError, Message};
 use busway_runtime::{EndpointSpec, RetrySchedule, Runtime};
@@ -90,8 +91,8 @@ async fn dead_letters_are_replayed_to_their_destination_and_deleted() {
     until("25 dead", || async { bus.dead_list(Filter::default(), 100).await.unwrap().len() == 25 }).await;
     willing.store(true, Ordering::SeqCst);
     let of_b = Filter { account: Some("b".into()), ..Filter::default() };
-    assert_eq!(bus.dead_delete(of_b).await.unwrap(), 5);
-    assert_eq!(bus.dead_replay(Filter::default()).await.unwrap(), 20);
+    assert_eq!(bus.dead_delete(of_b.into()).await.unwrap().done, 5);
+    assert_eq!(bus.dead_replay(DeadRequest::default()).await.unwrap().done, 20);
     until("replayed", || async { fussy.count() == 20 }).await;
     until_idle(&bus).await;
     assert_eq!(other.count(), 25, "a replay goes to the destination it died for alone");

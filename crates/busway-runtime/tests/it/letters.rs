@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use busway_conformance::fault::Operation;
 use busway_conformance::{FaultyTransport, Script};
+use busway_core::admin::DeadRequest;
 use busway_core::transport::Filter;
-use busway_core::{Admin, ErrorKind, Queue};
-use busway_runtime::Runtime;
+use busway_core::{Admin, DeliveryError, ErrorKind, Queue};
+use busway_runtime::{EndpointSpec, Runtime};
 
-use crate::bench_bus::{messages, options, publish, store, until, until_idle};
+use crate::bench_bus::{Recorder, add_spec, messages, options, publish, store, until, until_idle};
 
 /// A bus with five dead letters.
 async fn five_dead(script: &Script) -> Runtime {
@@ -29,7 +30,7 @@ async fn what_was_not_settled_is_not_counted_as_deleted() {
     let script = Script::new();
     let bus = five_dead(&script).await;
     script.on(Operation::Settle).queue(Queue::Dead).fail(ErrorKind::Unavailable);
-    let error = bus.dead_delete(Filter::default()).await.unwrap_err();
+    let error = bus.dead_delete(DeadRequest::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("0 were settled"), "{error}");
     script.clear();
@@ -39,7 +40,7 @@ async fn what_was_not_settled_is_not_counted_as_deleted() {
     while deleted < 5 {
         assert!(Instant::now() < deadline, "{deleted} of 5 deleted within 30 s");
         let before = left(&bus).await;
-        let now = usize::try_from(bus.dead_delete(Filter::default()).await.unwrap()).unwrap();
+        let now = usize::try_from(bus.dead_delete(DeadRequest::default()).await.unwrap().done).unwrap();
         assert_eq!(left(&bus).await, before - now);
         deleted += now;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -51,7 +52,43 @@ async fn what_was_not_settled_is_not_counted_as_deleted() {
 async fn a_bus_that_stops_takes_no_dead_letters() {
     let bus = five_dead(&Script::new()).await;
     bus.drain(Duration::from_secs(5)).await;
-    let error = bus.dead_replay(Filter::default()).await.unwrap_err();
+    let error = bus.dead_replay(DeadRequest::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(left(&bus).await, 5);
+}
+
+#[tokio::test]
+async fn letters_are_replayed_in_the_order_in_which_they_died_at_the_rate_asked_for_and_once() {
+    let tried = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&tried);
+    let noting = Recorder::new(move |delivery: busway_core::Delivery| {
+        noted.lock().unwrap().push(delivery.message.id.clone());
+        async { Err(DeliveryError::reject("bad", "no")) }
+    });
+    let mut options = options(store());
+    add_spec(&mut options, "e", "#", EndpointSpec { max_concurrency: 1, ..EndpointSpec::new(noting) });
+    let bus = Runtime::start(options).await.unwrap();
+    publish(&bus, messages(10, "x", "a")).await;
+    until("ten dead", || async { left(&bus).await == 10 }).await;
+    publish(&bus, messages(20, "x", "b")).await;
+    until("thirty dead", || async { bus.dead_list(Filter::default(), 99).await.unwrap().len() == 30 }).await;
+    let died: Vec<String> =
+        bus.dead_list(Filter::default(), 99).await.unwrap().into_iter().map(|row| row.id).collect();
+    tried.lock().unwrap().clear();
+    let begun = Instant::now();
+    let request = DeadRequest { rate: Some(50.0), ..DeadRequest::default() };
+    let report = bus.dead_replay(request.clone()).await.unwrap();
+    assert_eq!((report.done, report.next), (30, None), "those that died again are left");
+    assert!(begun.elapsed() >= Duration::from_millis(540), "30 at 50/s in {:?}", begun.elapsed());
+    let replays = || async {
+        let rows = bus.dead_list(Filter::default(), 99).await.unwrap();
+        rows.into_iter().map(|row| row.replays).collect::<Vec<_>>()
+    };
+    until("thirty dead again", || async { replays().await == [1; 30] }).await;
+    assert_eq!(*tried.lock().unwrap(), died);
+    let first = bus.dead_replay(DeadRequest { max: Some(4), ..request.clone() }).await.unwrap();
+    assert_eq!(first.done, 4);
+    let rest = bus.dead_replay(DeadRequest { from: first.next, ..DeadRequest::default() }).await.unwrap();
+    assert_eq!((rest.done, rest.next), (26, None), "an operation goes on where its last call has left off");
+    until("each was replayed twice", || async { replays().await == [2; 30] }).await;
 }

@@ -35,6 +35,8 @@ pub(super) fn check(
     checker.transports(config);
     checker.http(config);
     checker.flow(config);
+    let journal = config.journal.max_size.0 >= 1 << 20;
+    checker.require(journal, "journal.max_size", "must be at least 1MiB; `keep = \"0s\"` keeps no journal");
     for (name, endpoint) in &config.endpoints {
         checker.endpoint(config, name, endpoint);
     }

@@ -45,7 +45,7 @@ pub use self::endpoints::{
 pub use self::layers::{LoadOptions, Loaded, load};
 pub use self::mistake::{ConfigError, Mistake, Origin};
 pub use self::pattern::check_pattern;
-pub use self::sections::{Bus, Flow, Http, Route};
+pub use self::sections::{Bus, Flow, Http, Journal, Route};
 pub use self::show::default_file;
 pub use self::transports::{DeclareMode, Embedded, Transport, TransportCommon, TransportKind};
 pub use self::values::{ByteSize, Rate, format_duration, parse_duration};
@@ -68,6 +68,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// `[flow]`.
     pub flow: Flow,
+    /// `[journal]`.
+    pub journal: Journal,
     /// `[endpoints.NAME]`.
     pub endpoints: BTreeMap<String, Endpoint>,
     /// `[[routes]]`.
@@ -90,6 +92,7 @@ impl Config {
             transports: BTreeMap::from([("local".to_owned(), Transport::embedded(""))]),
             http: None,
             flow: Flow::default(),
+            journal: Journal::default(),
             endpoints: BTreeMap::new(),
             routes: Vec::new(),
         };
@@ -139,7 +142,7 @@ impl Config {
         show::differences(self, other)
     }
 
-    const SECTIONS: [&str; 6] = ["bus", "transports", "http", "flow", "endpoints", "routes"];
+    const SECTIONS: [&str; 7] = ["bus", "transports", "http", "flow", "journal", "endpoints", "routes"];
 
     fn read(root: &Table, reader: &mut Reader<'_>) -> Self {
         reader.unknown_keys(root, "", &Self::SECTIONS);
@@ -149,6 +152,7 @@ impl Config {
             transports: reader.field(root, "", optional("transports"), BTreeMap::new),
             http: reader.field(root, "", optional("http"), || None),
             flow: reader.field(root, "", optional("flow"), Flow::default),
+            journal: reader.field(root, "", optional("journal"), Journal::default),
             endpoints: reader.field(root, "", optional("endpoints"), BTreeMap::new),
             routes: reader.field(root, "", optional("routes"), Vec::new),
         };
@@ -176,6 +180,7 @@ impl Config {
             ("transports", self.transports.write()),
             ("http", self.http.write()),
             ("flow", Written::Table(self.flow.write_fields())),
+            ("journal", Written::Table(self.journal.write_fields())),
             ("endpoints", self.endpoints.write()),
             ("routes", self.routes.write()),
         ];

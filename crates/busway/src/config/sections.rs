@@ -1,6 +1,7 @@
-//! `[bus]`, `[http]`, `[flow]` and `[[routes]]`.
+//! `[bus]`, `[http]`, `[flow]`, `[journal]` and `[[routes]]`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use busway_core::Secret;
@@ -67,6 +68,18 @@ settings! {
         credit: usize = 1024,
         /// Bytes of messages in the process at once.
         credit_bytes: ByteSize = ByteSize::mib(64),
+    }
+}
+
+settings! {
+    /// What became of each message, for `busway trace`; never a body.
+    pub struct Journal expects "a table" {
+        /// How long it is kept; `0s` keeps none.
+        keep: Duration = Duration::from_secs(7 * 86_400),
+        /// The most of it on disk, at least 1MiB; the oldest goes first.
+        max_size: ByteSize = ByteSize::mib(512),
+        /// Its directory. Left out, it is `journal` beside the file of the state store.
+        path: PathBuf = PathBuf::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::Config;
 use super::endpoints::{Endpoint, Policy};
 use super::layers::Loaded;
 use super::secret::without_userinfo;
-use super::sections::{Bus, Flow, Http, Route};
+use super::sections::{Bus, Flow, Http, Journal, Route};
 use super::setting::{Field, Section, Written, join};
 use super::transports::Transport;
 
@@ -174,6 +174,8 @@ pub fn default_file() -> String {
     }
     part("The HTTP interface; without this section there is none.", "#", "[http]", &Http::declared());
     part("How much is done at once, and how accounts share it.", "", "[flow]", &Flow::declared());
+    let journal = "What became of each message, for `busway trace`; never a body.";
+    part(journal, "", "[journal]", &Journal::declared());
     for (kind, fields) in Endpoint::documented() {
         let header = format!("[endpoints.NAME]\nkind = \"{kind}\"");
         part(&format!("An endpoint of kind {kind}."), "#", &header, &fields);

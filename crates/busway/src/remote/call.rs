@@ -3,7 +3,7 @@
 use busway_core::admin::OnceRequest;
 use serde::{Deserialize, Serialize};
 
-use super::wire::{WireFilter, WireMessage};
+use super::wire::{WireFilter, WireMessage, WireRequest};
 
 /// One verb with its parameters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub(super) enum Call {
     Peek {
         queue: String,
         max: usize,
+        why: bool,
+    },
+    Trace {
+        id: String,
     },
     DeadList {
         filter: WireFilter,
@@ -27,12 +31,8 @@ pub(super) enum Call {
     DeadShow {
         id: String,
     },
-    DeadReplay {
-        filter: WireFilter,
-    },
-    DeadDelete {
-        filter: WireFilter,
-    },
+    DeadReplay(WireRequest),
+    DeadDelete(WireRequest),
     Endpoints,
     EndpointPause {
         name: String,
@@ -60,7 +60,7 @@ impl Call {
     pub(super) fn is_long(&self) -> bool {
         matches!(
             self,
-            Self::DeadReplay { .. } | Self::DeadDelete { .. } | Self::EndpointTest { .. } | Self::RunOnce(_)
+            Self::DeadReplay(_) | Self::DeadDelete(_) | Self::EndpointTest { .. } | Self::RunOnce(_)
         )
     }
 
@@ -71,10 +71,11 @@ impl Call {
             Self::Publish { .. } => "publish",
             Self::Queues => "queues",
             Self::Peek { .. } => "peek",
+            Self::Trace { .. } => "trace",
             Self::DeadList { .. } => "dead list",
             Self::DeadShow { .. } => "dead show",
-            Self::DeadReplay { .. } => "dead replay",
-            Self::DeadDelete { .. } => "dead delete",
+            Self::DeadReplay(_) => "dead replay",
+            Self::DeadDelete(_) => "dead delete",
             Self::Endpoints => "endpoints list",
             Self::EndpointPause { .. } => "endpoints pause",
             Self::EndpointTest { .. } => "endpoints test",

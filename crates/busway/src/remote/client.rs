@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use busway_core::admin::{
-    AccountRow, DeadLetter, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow, PublishOutcome,
-    PublishResult, QueuesReport, Readiness,
+    AccountRow, DeadLetter, DeadReport, DeadRequest, DeadRow, EndpointRow, OnceReport, OnceRequest, PeekRow,
+    PublishOutcome, PublishResult, QueuesReport, Readiness, Trace,
 };
 use busway_core::transport::Filter;
 use busway_core::{Admin, Error, ErrorClass, ErrorKind, Message, Result};
@@ -169,8 +169,12 @@ impl<A: Asker> Admin for RemoteAdmin<A> {
         self.call(Call::Queues).await
     }
 
-    async fn peek(&self, queue: &str, max: usize) -> Result<Vec<PeekRow>> {
-        self.call(Call::Peek { queue: queue.to_owned(), max }).await
+    async fn peek(&self, queue: &str, max: usize, why: bool) -> Result<Vec<PeekRow>> {
+        self.call(Call::Peek { queue: queue.to_owned(), max, why }).await
+    }
+
+    async fn trace(&self, id: &str) -> Result<Option<Trace>> {
+        self.call(Call::Trace { id: id.to_owned() }).await
     }
 
     async fn dead_list(&self, filter: Filter, max: usize) -> Result<Vec<DeadRow>> {
@@ -181,12 +185,12 @@ impl<A: Asker> Admin for RemoteAdmin<A> {
         self.call(Call::DeadShow { id: id.to_owned() }).await
     }
 
-    async fn dead_replay(&self, filter: Filter) -> Result<u64> {
-        self.call(Call::DeadReplay { filter: filter.into() }).await
+    async fn dead_replay(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.call(Call::DeadReplay(request.into())).await
     }
 
-    async fn dead_delete(&self, filter: Filter) -> Result<u64> {
-        self.call(Call::DeadDelete { filter: filter.into() }).await
+    async fn dead_delete(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.call(Call::DeadDelete(request.into())).await
     }
 
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {

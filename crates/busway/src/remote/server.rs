@@ -52,11 +52,12 @@ impl AdminVerbs {
                 json(&self.publish(messages, Duration::from_millis(deadline_ms)).await)
             }
             Call::Queues => json(&admin.queues().await?),
-            Call::Peek { queue, max } => json(&admin.peek(&queue, max.min(MOST)).await?),
+            Call::Peek { queue, max, why } => json(&admin.peek(&queue, max.min(MOST), why).await?),
+            Call::Trace { id } => json(&admin.trace(&id).await?),
             Call::DeadList { filter, max } => json(&admin.dead_list(filter.into(), max.min(MOST)).await?),
             Call::DeadShow { id } => json(&admin.dead_show(&id).await?),
-            Call::DeadReplay { filter } => json(&admin.dead_replay(filter.into()).await?),
-            Call::DeadDelete { filter } => json(&admin.dead_delete(filter.into()).await?),
+            Call::DeadReplay(request) => json(&admin.dead_replay(request.into()).await?),
+            Call::DeadDelete(request) => json(&admin.dead_delete(request.into()).await?),
             Call::Endpoints => json(&admin.endpoints().await?),
             Call::EndpointPause { name, pause } => json(&admin.endpoint_pause(&name, pause).await?),
             Call::EndpointTest { name } => json(&admin.endpoint_test(&name).await?),

@@ -48,9 +48,19 @@ impl Admin for Fake {
         let queue = QueueRow { queue: "priority".into(), ready: Some(7), ..QueueRow::default() };
         Ok(QueuesReport { queues: vec![queue], ..QueuesReport::default() })
     }
-    async fn peek(&self, queue: &str, max: usize) -> Result<Vec<PeekRow>> {
-        self.note(format!("peek {queue} {max}"));
-        Err(refusal())
+    async fn peek(&self, queue: &str, max: usize, why: bool) -> Result<Vec<PeekRow>> {
+        self.note(format!("peek {queue} {max} {why}"));
+        let waits = Waits { why: "paused".into(), ..Waits::default() };
+        match queue {
+            "nowhere" => Err(refusal()),
+            _ => Ok(vec![PeekRow { waits: why.then_some(waits), ..PeekRow::default() }]),
+        }
+    }
+    async fn trace(&self, id: &str) -> Result<Option<Trace>> {
+        let event = TraceEvent { event: "accepted".into(), ..TraceEvent::default() };
+        let place = Place { queue: "delayed".into(), row: PeekRow { id: id.into(), ..PeekRow::default() } };
+        let trace = Trace { id: id.into(), events: vec![event], r#where: vec![place], ..Trace::default() };
+        Ok((id != "none").then_some(trace))
     }
     async fn dead_list(&self, filter: Filter, max: usize) -> Result<Vec<DeadRow>> {
         self.note(format!("dead_list {filter:?} {max}"));
@@ -63,17 +73,20 @@ impl Admin for Fake {
         let message = Message::new("a.b", r#"{"z":1.0,"a":[1, 2]}"#).id(id);
         let text = String::from_utf8(envelope::json::encode(&message)).unwrap();
         let message = serde_json::value::RawValue::from_string(text).unwrap();
-        Ok(Some(DeadLetter { row: DeadRow { id: id.into(), ..DeadRow::default() }, message }))
+        let row = DeadRow { id: id.into(), ..DeadRow::default() };
+        let history = vec![TraceEvent { event: "failed".into(), ..TraceEvent::default() }];
+        Ok(Some(DeadLetter { row, history, missing: 1, message }))
     }
-    async fn dead_replay(&self, _: Filter) -> Result<u64> {
+    async fn dead_replay(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.note(format!("dead_replay {request:?}"));
         if self.stuck {
             std::future::pending::<()>().await;
         }
-        Ok(5)
+        Ok(DeadReport { done: 5, next: request.from })
     }
-    async fn dead_delete(&self, filter: Filter) -> Result<u64> {
-        self.note(format!("dead_delete {filter:?}"));
-        Ok(6)
+    async fn dead_delete(&self, request: DeadRequest) -> Result<DeadReport> {
+        self.note(format!("dead_delete {request:?}"));
+        Ok(DeadReport { done: 6, next: None })
     }
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {
         Ok(vec![EndpointRow { endpoint: "a".into(), ..EndpointRow::default() }])
@@ -175,12 +188,26 @@ async fn a_large_batch_crosses_in_parts_and_in_order() {
 async fn every_verb_reaches_the_bus_with_its_parameters() {
     let fake = Arc::new(Fake::default());
     let remote = remote(&fake);
-    let filter = Filter { account: Some("acme".into()), ..Filter::default() };
+    let text = |text: &str| Some(text.to_owned());
+    let filter = Filter {
+        id: text("1"),
+        r#type: text("a.*"),
+        account: text("acme"),
+        destination: text("b"),
+        reason: text("error"),
+        since: Some(3),
+        until: Some(4),
+    };
+    let from = Some(DeadCursor { before: 7, left: 8 });
+    let request = DeadRequest { filter: filter.clone(), max: Some(5), rate: Some(0.5), from };
     remote.ping().await.unwrap();
     assert_eq!(remote.queues().await.unwrap().queues[0].ready, Some(7));
     assert_eq!(remote.dead_list(filter.clone(), 9).await.unwrap()[0].attempts, 3);
-    assert_eq!(remote.dead_replay(Filter::default()).await.unwrap(), 5);
-    assert_eq!(remote.dead_delete(filter.clone()).await.unwrap(), 6);
+    assert_eq!(remote.dead_replay(request.clone()).await.unwrap(), DeadReport { done: 5, next: from });
+    assert_eq!(remote.dead_delete(request.clone()).await.unwrap().done, 6);
+    assert_eq!(remote.peek("delayed", 2, true).await.unwrap()[0].waits.as_ref().unwrap().why, "paused");
+    assert_eq!(remote.trace("7").await.unwrap(), fake.trace("7").await.unwrap());
+    assert_eq!(remote.trace("none").await.unwrap(), None);
     assert_eq!(remote.endpoints().await.unwrap()[0].endpoint, "a");
     remote.endpoint_pause("a", true).await.unwrap();
     assert_eq!(remote.endpoint_test("a").await.unwrap(), "a is there");
@@ -189,13 +216,15 @@ async fn every_verb_reaches_the_bus_with_its_parameters() {
     remote.account_weight("acme", 12).await.unwrap();
     assert!(remote.readiness().await.ready);
     assert_eq!(remote.snapshots().await["router"]["mailbox"], 3);
-    let request = OnceRequest { workers: None, limit: Some(3) };
-    assert_eq!(remote.run_once(request).await.unwrap().received, 3);
+    let once = OnceRequest { workers: None, limit: Some(3) };
+    assert_eq!(remote.run_once(once).await.unwrap().received, 3);
     let asked = fake.asked.lock().unwrap().clone();
     let expected = [
         "queues".to_owned(),
         format!("dead_list {filter:?} 9"),
-        format!("dead_delete {filter:?}"),
+        format!("dead_replay {request:?}"),
+        format!("dead_delete {request:?}"),
+        "peek delayed 2 true".to_owned(),
         "endpoint_pause a true".to_owned(),
         "account_pause acme false".to_owned(),
         "account_weight acme 12".to_owned(),
@@ -209,6 +238,7 @@ async fn a_dead_letter_keeps_its_very_text() {
     let here = fake.dead_show("1").await.unwrap().unwrap();
     let there = remote(&fake).dead_show("1").await.unwrap().unwrap();
     assert_eq!(there.message.get(), here.message.get());
+    assert_eq!((there.history, there.missing), (here.history, 1));
     assert!(there.message.get().contains(r#"{"z":1.0,"a":[1, 2]}"#));
     assert!(remote(&fake).dead_show("none").await.unwrap().is_none());
 }
@@ -216,7 +246,7 @@ async fn a_dead_letter_keeps_its_very_text() {
 #[tokio::test]
 async fn an_error_keeps_its_words_kind_and_class() {
     let fake = Arc::new(Fake::default());
-    let error = remote(&fake).peek("nowhere", 1).await.unwrap_err();
+    let error = remote(&fake).peek("nowhere", 1, false).await.unwrap_err();
     assert_eq!((error.kind(), error.class()), (refusal().kind(), refusal().class()));
     assert_eq!(error.to_string(), refusal().to_string());
 }
@@ -242,9 +272,10 @@ async fn a_long_verb_may_last_while_the_holder_lives_and_no_longer() {
     let verbs = AdminVerbs::new(fake);
     let timeout = Duration::from_millis(500);
     let alive = RemoteAdmin::new(Wire { verbs: verbs.clone(), cut: None, silent: false }, timeout);
-    assert!(tokio::time::timeout(3 * timeout, alive.dead_replay(Filter::default())).await.is_err());
+    assert!(tokio::time::timeout(3 * timeout, alive.dead_replay(DeadRequest::default())).await.is_err());
     let frozen = RemoteAdmin::new(Wire { verbs, cut: None, silent: true }, timeout);
-    let answer = tokio::time::timeout(60 * timeout, frozen.dead_replay(Filter::default())).await.unwrap();
+    let answer =
+        tokio::time::timeout(60 * timeout, frozen.dead_replay(DeadRequest::default())).await.unwrap();
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::Timeout);
 }
 

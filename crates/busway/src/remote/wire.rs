@@ -1,5 +1,7 @@
 //! Messages, filters and errors as they cross the socket.
 
+use busway_core::admin::{DeadCursor, DeadRequest};
+use busway_core::clock::Millis;
 use busway_core::transport::Filter;
 use busway_core::{Error, ErrorClass, ErrorKind, Message, envelope};
 use serde::{Deserialize, Serialize};
@@ -48,19 +50,46 @@ pub(super) struct WireFilter {
     r#type: Option<String>,
     account: Option<String>,
     destination: Option<String>,
+    reason: Option<String>,
+    since: Option<Millis>,
+    until: Option<Millis>,
 }
 
 impl From<Filter> for WireFilter {
     fn from(filter: Filter) -> Self {
-        let Filter { id, r#type, account, destination } = filter;
-        Self { id, r#type, account, destination }
+        let Filter { id, r#type, account, destination, reason, since, until } = filter;
+        Self { id, r#type, account, destination, reason, since, until }
     }
 }
 
 impl From<WireFilter> for Filter {
     fn from(filter: WireFilter) -> Self {
-        let WireFilter { id, r#type, account, destination } = filter;
-        Self { id, r#type, account, destination }
+        let WireFilter { id, r#type, account, destination, reason, since, until } = filter;
+        Self { id, r#type, account, destination, reason, since, until }
+    }
+}
+
+/// What a verb is to do with dead letters, as it crosses the socket.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireRequest {
+    filter: WireFilter,
+    max: Option<u64>,
+    rate: Option<f64>,
+    from: Option<DeadCursor>,
+}
+
+impl From<DeadRequest> for WireRequest {
+    fn from(request: DeadRequest) -> Self {
+        let DeadRequest { filter, max, rate, from } = request;
+        Self { filter: filter.into(), max, rate, from }
+    }
+}
+
+impl From<WireRequest> for DeadRequest {
+    fn from(request: WireRequest) -> Self {
+        let WireRequest { filter, max, rate, from } = request;
+        Self { filter: filter.into(), max, rate, from }
     }
 }
 

@@ -9,8 +9,15 @@ const ADAPTERS: [&str; 5] =
     ["busway-embedded", "busway-rabbitmq", "busway-activemq", "busway-sqs", "busway-kafka"];
 
 /// What the facade is built from, besides the adapters.
-const LAYERS: [&str; 6] =
-    ["busway-core", "busway-runtime", "busway-endpoints", "busway-http", "busway-migrate", "busway-state"];
+const LAYERS: [&str; 7] = [
+    "busway-core",
+    "busway-runtime",
+    "busway-endpoints",
+    "busway-http",
+    "busway-journal",
+    "busway-migrate",
+    "busway-state",
+];
 
 /// What tests of a crate that knows core alone may use besides.
 const TEST_AIDS: [&str; 2] = ["busway-conformance", "busway-embedded"];
@@ -56,7 +63,7 @@ fn allowed(name: &str, members: &[&str]) -> Option<Allowed> {
         "busway-runtime" | "busway-migrate" | "busway-http" | "busway-endpoints" => {
             (core(), TEST_AIDS.to_vec())
         }
-        "busway-state" => (core(), vec!["busway-conformance"]),
+        "busway-journal" | "busway-state" => (core(), vec!["busway-conformance"]),
         // Whose transport in memory is what its users test with.
         "busway" => ([&LAYERS[..], &ADAPTERS[..], &["busway-conformance"]].concat(), vec![]),
         "busway-cli" | "busway-examples" => (vec!["busway"], vec![]),

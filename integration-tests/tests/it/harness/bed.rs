@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -173,6 +173,13 @@ impl Verb {
     pub(crate) fn kill(mut self) -> bool {
         self.child.kill().unwrap();
         self.child.wait().unwrap().signal() == Some(9)
+    }
+
+    /// Interrupts it as by Ctrl-C and waits for its end.
+    #[track_caller]
+    pub(crate) fn interrupt(self) -> Answer {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        self.end()
     }
 }
 

@@ -38,7 +38,10 @@ impl Admin for Fake {
     async fn queues(&self) -> Result<QueuesReport> {
         none()
     }
-    async fn peek(&self, _: &str, _: usize) -> Result<Vec<PeekRow>> {
+    async fn peek(&self, _: &str, _: usize, _: bool) -> Result<Vec<PeekRow>> {
+        none()
+    }
+    async fn trace(&self, _: &str) -> Result<Option<Trace>> {
         none()
     }
     async fn dead_list(&self, _: Filter, _: usize) -> Result<Vec<DeadRow>> {
@@ -47,10 +50,10 @@ impl Admin for Fake {
     async fn dead_show(&self, _: &str) -> Result<Option<DeadLetter>> {
         none()
     }
-    async fn dead_replay(&self, _: Filter) -> Result<u64> {
+    async fn dead_replay(&self, _: DeadRequest) -> Result<DeadReport> {
         none()
     }
-    async fn dead_delete(&self, _: Filter) -> Result<u64> {
+    async fn dead_delete(&self, _: DeadRequest) -> Result<DeadReport> {
         none()
     }
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {
