@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Current {
         loop {
             let name = format!("{}.{began:014}.{}.{number}{ENDING}", options.bus, std::process::id());
             let path = options.directory.join(name);
-            match OpenOptions::new().append(true).create_new(true).open(&path) {
+            match OpenOptions::new().append(true).create_new(true).mode(0o640).open(&path) {
                 Ok(mut file) => {
                     file.write_all(&MAGIC)?;
                     return Ok(Self { path, file, began, bytes: MAGIC.len() as u64 });

@@ -20,13 +20,15 @@ impl BusBuilder {
         Self { config: Config::named(name) }
     }
 
-    /// Queues and state live in this directory: the queues in `queues`, the state in `state.db`.
+    /// The bus lives in this directory: the queues in `queues`, the state in `state.db`, what became of
+    /// messages in `journal`.
     #[must_use]
     pub fn embedded(mut self, directory: impl AsRef<Path>) -> Self {
         let directory = directory.as_ref();
         self.config.transports.insert("local".to_owned(), Transport::embedded(directory.join("queues")));
         self.config.bus.transport = "local".to_owned();
         self.config.bus.state = format!("sqlite:{}", directory.join("state.db").display());
+        self.config.journal.path = directory.join("journal");
         self
     }
 

@@ -1,6 +1,6 @@
 //! Which kinds of transports and endpoints there are: the only place that names them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,16 +56,8 @@ pub fn journal(config: &Config) -> Result<Arc<dyn Journal>> {
     if settings.keep.is_zero() {
         return Ok(Arc::new(NoJournal));
     }
-    let directory = match settings.path.as_os_str().is_empty() {
-        false => settings.path.clone(),
-        true => {
-            let state = config.bus.state.split_once(':').map_or("", |(_, path)| path);
-            let state = state.strip_prefix("//").unwrap_or(state);
-            Path::new(state).parent().unwrap_or(Path::new("")).join("journal")
-        }
-    };
     Ok(Arc::new(FileJournal::open(JournalOptions {
-        directory,
+        directory: settings.path.clone(),
         bus: config.bus.name.clone(),
         keep: settings.keep,
         max_bytes: settings.max_size.0,

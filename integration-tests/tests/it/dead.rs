@@ -36,7 +36,9 @@ to = ["fussy"]
 "##;
 
 fn lines(count: usize) -> String {
-    (0..count).map(|n| format!("{}\n", json!({ "id": n.to_string(), "type": "item.updated", "account": "acme" }))).collect()
+    (0..count)
+        .map(|n| format!("{}\n", json!({ "id": n.to_string(), "type": "item.updated", "account": "acme" })))
+        .collect()
 }
 
 /// How many dead letters there are.
@@ -78,7 +80,7 @@ fn a_replay_that_is_killed_at_any_moment_loses_nothing() {
     assert_eq!(daemon.stop(), 0);
     let mut seen: HashMap<String, usize> = HashMap::new();
     for line in read_lines(&file) {
-        *seen.entry(line["id"].as_str().unwrap().to_owned()).or_default() += 1;
+        *seen.entry(line.id().to_owned()).or_default() += 1;
     }
     assert_eq!(seen.len(), LETTERS, "some are lost");
     let repeated: usize = seen.values().map(|count| count - 1).sum();
@@ -97,7 +99,10 @@ fn what_became_of_a_message_is_told_over_kills_and_replays() {
     assert_eq!(events(&trace), died, "{trace}");
     assert_eq!((&trace["type"], &trace["account"]), (&json!("item.updated"), &json!("acme")));
     assert_eq!((&trace["missing"], &trace["where"][0]["queue"]), (&json!(0), &json!("dead")));
-    assert_eq!((&trace["events"][3]["attempt"], &trace["events"][3]["destination"]), (&json!(2), &json!("fussy")));
+    assert_eq!(
+        (&trace["events"][3]["attempt"], &trace["events"][3]["destination"]),
+        (&json!(2), &json!("fussy"))
+    );
     assert_eq!(daemon.get("/v1/trace/0")["events"], trace["events"]);
     // What lies in memory at most 200 ms is on the disk.
     daemon.kill();
@@ -130,7 +135,10 @@ fn why_a_message_waits_is_told_with_and_without_a_daemon() {
     let why = |bed: &Bed| bed.ask(&["peek", "delayed", "--why"])[0]["waits"].clone();
     until(LIMIT, "they wait", || bed.ask(&["peek", "delayed"]).as_array().unwrap().len() == 3);
     let paused = why(&bed);
-    assert_eq!((&paused["why"], &paused["released_by"]), (&json!("paused: endpoint audit"), &json!("busway endpoints resume audit")));
+    assert_eq!(
+        (&paused["why"], &paused["released_by"]),
+        (&json!("paused: endpoint audit"), &json!("busway endpoints resume audit"))
+    );
     assert!(paused["since"].is_string(), "{paused}");
     assert_eq!(daemon.get("/v1/messages/delayed?why=true&n=1")[0]["waits"], paused);
     assert_eq!(daemon.stop(), 0);
@@ -138,7 +146,10 @@ fn why_a_message_waits_is_told_with_and_without_a_daemon() {
     bed.configure("");
     let daemon = bed.start();
     assert!(why(&bed)["why"].as_str().unwrap().contains("endpoint audit does not exist"), "{}", why(&bed));
-    assert_eq!((daemon.endpoint("audit")["state"].as_str(), &daemon.endpoint("audit")["waiting"]), (Some("gone"), &json!(3)));
+    assert_eq!(
+        (daemon.endpoint("audit")["state"].as_str(), &daemon.endpoint("audit")["waiting"]),
+        (Some("gone"), &json!(3))
+    );
     assert_eq!(daemon.stop(), 0);
 }
 
@@ -150,7 +161,8 @@ fn a_replay_that_is_interrupted_says_how_many_were_done() {
     until(LIMIT, "all are dead", || dead(&daemon) == 500);
     let replay = bed.begin(&["dead", "replay", "--all", "--rate", "20", "--json"], "");
     // They match no route, and so they die again; these are not replayed a second time.
-    let again = || daemon.get("/v1/dead").as_array().unwrap().iter().filter(|row| row["replays"] == 1).count();
+    let again =
+        || daemon.get("/v1/dead").as_array().unwrap().iter().filter(|row| row["replays"] == 1).count();
     until(LIMIT, "some are replayed", || again() >= 30);
     let answer = replay.interrupt();
     assert_eq!(answer.code, 130, "{answer:?}");

@@ -45,6 +45,7 @@ fn help_is_on_standard_output_and_names_the_verbs_that_are_there() {
         "publish",
         "queues",
         "peek",
+        "trace",
         "dead",
         "endpoints",
         "accounts",
@@ -54,7 +55,7 @@ fn help_is_on_standard_output_and_names_the_verbs_that_are_there() {
     ] {
         assert!(help.stdout.contains(&format!("\n  {verb} ")), "{verb} is missing in {}", help.stdout);
     }
-    for later in ["trace", "subscriptions", "bridge", "migrate", "doctor", "bench", "top"] {
+    for later in ["subscriptions", "bridge", "migrate", "doctor", "bench", "top"] {
         assert!(!help.stdout.contains(&format!("\n  {later} ")), "{later} is in {}", help.stdout);
     }
     for verb in ["publish --help", "dead list --help", "config init --help", "--version"] {

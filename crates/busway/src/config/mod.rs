@@ -36,7 +36,7 @@ mod types;
 mod values;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::endpoints::{
     Concurrency, Endpoint, ExecTarget, FileTarget, HttpTarget, Mode, Order, Policy, QueueTarget, Retry,
@@ -101,10 +101,15 @@ impl Config {
     }
 
     /// Puts in what follows from the bus's name where it was left empty: the state store and the
-    /// directories of embedded stores.
+    /// directories of embedded stores; the journal lies beside the state.
     pub fn fill(&mut self) {
         if self.bus.state.is_empty() {
             self.bus.state = format!("sqlite:var/{}/state.db", self.bus.name);
+        }
+        if self.journal.path.as_os_str().is_empty() {
+            let state = self.bus.state.split_once(':').map_or("", |(_, path)| path);
+            let state = Path::new(state.strip_prefix("//").unwrap_or(state));
+            self.journal.path = state.parent().unwrap_or(Path::new("")).join("journal");
         }
         for transport in self.transports.values_mut() {
             let TransportKind::Embedded(embedded) = &mut transport.kind;
