@@ -125,7 +125,7 @@ pub(crate) fn events(rows: &[TraceEvent]) -> Table {
             shown(row.status.as_deref()),
             shown(row.reason.as_deref()),
             shown(row.due.as_deref()),
-            figure(row.took_ms.map(|took| format!("{took:.1} ms"))),
+            figure(row.took_us.map(|took| format!("{}.{} ms", took / 1000, took % 1000 / 100))),
         ]
     };
     Table::new(&head, rows.iter().map(row))

@@ -51,9 +51,9 @@ pub struct TraceEvent {
     /// When it is due again (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub due: Option<String>,
-    /// How long a delivery took, in milliseconds.
+    /// How long a delivery took, in microseconds: a whole number, so that it is the same over every way.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub took_ms: Option<f64>,
+    pub took_us: Option<u64>,
 }
 
 impl From<Noted> for TraceEvent {
@@ -67,7 +67,7 @@ impl From<Noted> for TraceEvent {
             status: noted.status.or_else(ok),
             reason: noted.reason,
             due: noted.due.map(clock::format_rfc3339),
-            took_ms: noted.took.map(|took| took.as_secs_f64() * 1e3),
+            took_us: noted.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
         }
     }
 }
