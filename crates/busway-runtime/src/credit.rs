@@ -50,6 +50,12 @@ impl Credit {
         }
     }
 
+    /// Whether there is none now.
+    pub(crate) fn is_spent(&self) -> bool {
+        let (messages, bytes) = self.free();
+        messages == 0 || bytes == 0
+    }
+
     /// Takes credit for one message. The last message taken may exceed the bytes, so that one of
     /// any size gets through.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Permit {

@@ -87,10 +87,10 @@ impl Runtime {
                     .to_owned(),
             );
         }
-        let (used, _) = self.engine.credit.used();
-        if used >= self.flow.credit {
+        if self.engine.credit.is_spent() {
+            let (used, _) = self.engine.credit.used();
             return (
-                format!("{used} messages are in hand, the most that may be (flow.credit)"),
+                format!("{used} messages are in hand, as many as may be (flow.credit)"),
                 "messages in hand coming to their outcome".to_owned(),
             );
         }

@@ -27,8 +27,8 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Of `new`, what can change while the bus runs by `old`. What cannot keeps its old value: the
-    /// bus, its transports, the HTTP interface, an endpoint's kind and its order. An endpoint that is
-    /// gone from `new` stays, without routes: what waits for it is delivered.
+    /// bus, its transports, the HTTP interface, the journal, an endpoint's kind and its order. An endpoint
+    /// that is gone from `new` stays, without routes: what waits for it is delivered.
     ///
     /// # Errors
     /// `Configuration` where what can change does not fit to what cannot.
@@ -37,6 +37,7 @@ impl Plan {
             bus: old.bus.clone(),
             transports: old.transports.clone(),
             http: old.http.clone(),
+            journal: old.journal.clone(),
             ..new.clone()
         };
         for (name, before) in &old.endpoints {
