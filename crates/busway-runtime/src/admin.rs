@@ -251,7 +251,6 @@ fn dead_row(message: &Message) -> DeadRow {
         destination: message.destination.clone(),
         attempts: message.attempt,
         replays: message.replays(),
-        accepted: message.accepted.map(clock::format_rfc3339),
         origin: message.origin.clone(),
         since: message.parked.map(clock::format_rfc3339),
         r#type: message.r#type.clone(),

@@ -122,7 +122,7 @@ pub(super) const NOTES: &[Notes] = &[
     Notes {
         verb: "dead list",
         prints: "A row for each dead letter; with --json an array of {id, reason, destination, attempts, \
-                 replays, origin, since, accepted, type, account}.",
+                 origin, since, type, account}, and replays where it was replayed.",
         exits: &[(0, "listed, be it none")],
         reaches: true,
         examples: &[

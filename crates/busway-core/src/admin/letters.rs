@@ -17,20 +17,21 @@ pub struct DeadRow {
     pub destination: Option<String>,
     /// Deliveries tried, since it was replayed last.
     pub attempts: u32,
-    /// How often it was replayed.
-    #[serde(default)]
+    /// How often it was replayed; left out where it never was.
+    #[serde(skip_serializing_if = "is_none", default)]
     pub replays: u32,
     /// `transport/queue` where it was accepted.
     pub origin: Option<String>,
     /// When it died (RFC 3339).
     pub since: Option<String>,
-    /// When it was accepted (RFC 3339).
-    #[serde(default)]
-    pub accepted: Option<String>,
     /// Its type.
     pub r#type: String,
     /// Its account.
     pub account: Option<String>,
+}
+
+fn is_none(replays: &u32) -> bool {
+    *replays == 0
 }
 
 /// One dead letter with its data and its history.
