@@ -94,6 +94,8 @@ impl Holder {
             let configured =
                 assembled.endpoints.iter_mut().filter(|(name, _)| config.endpoints.contains_key(*name));
             configured.for_each(|(_, spec)| spec.endpoint = bench.observed(&spec.endpoint));
+        } else {
+            assembled.journal = registry::journal(config)?;
         }
         let running = Running { config: config.clone(), endpoints: assembled.endpoints.clone() };
         let runtime = Arc::new(match purpose {
@@ -256,9 +258,6 @@ async fn assemble(
 ) -> Result<RuntimeOptions> {
     let mut assembled = RuntimeOptions::new(Name::new(&config.bus.name)?, Arc::clone(transport), state);
     assembled.declare = registry::declare(config);
-    if options.bench.is_none() {
-        assembled.journal = registry::journal(config)?;
-    }
     let all = handlers.all();
     assembled.routes = office::routes(config, &all);
     assembled.endpoints = handlers.endpoints(config, all.values()).await?;
