@@ -9,6 +9,7 @@
 //! | [`pairs`] | interleaved runs, A B A B, and their medians with a bound |
 //! | [`row`] | a measurement as it is printed |
 //! | [`mod@open_loop`] | latency from the intended send time |
+//! | [`free`] | a transport and an endpoint that cost next to nothing |
 //! | [`tally`] | which messages came, and how often |
 //! | [`disk`] | how often a second this disk syncs |
 //!
@@ -46,6 +47,7 @@
 pub mod bench;
 pub mod cases;
 pub mod disk;
+pub mod free;
 pub mod open_loop;
 pub mod pairs;
 pub mod row;

@@ -49,7 +49,18 @@ impl<T> Inbox<T> {
 
     /// Adds one item and pokes the reader.
     pub(crate) fn push(&self, item: T) {
-        self.extend([item]);
+        let refused = {
+            let mut state = self.lock();
+            if state.closed {
+                Some(item)
+            } else {
+                state.items.push_back(item);
+                None
+            }
+        };
+        // Dropped outside of the lock.
+        drop(refused);
+        self.bell.ring();
     }
 
     /// Puts items back in front, in order, without a poke: the caller comes again by itself.
