@@ -256,14 +256,8 @@ async fn linger(reading: impl Future<Output = bool>, place: OwnedSemaphorePermit
 }
 
 /// Reads the answer; returns whether the connection can be used again.
-async fn read(link: &mut Link, mut answer: Answer, max: usize) -> bool {
-    let response = poll_fn(|cx| {
-        link.drive(cx);
-        answer.poll(cx);
-        answer.take()
-    })
-    .await;
-    match response {
+async fn read(link: &mut Link, answer: Answer, max: usize) -> bool {
+    match link.head(answer).await {
         Ok(response) => link.finish(response.into_body(), max).await,
         Err(_) => false,
     }

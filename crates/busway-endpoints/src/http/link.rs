@@ -59,13 +59,22 @@ impl Link {
     ///
     /// Cancelling it leaves open whether the request was processed; the link must be dropped.
     pub(super) async fn exchange(&mut self, request: Request<Payload>) -> hyper::Result<Response<Incoming>> {
-        let mut answer = self.send(request);
-        poll_fn(|cx| {
+        let answer = self.send(request);
+        self.head(answer).await
+    }
+
+    /// Waits for the head of an answer.
+    ///
+    /// Cancelled, the link must be dropped.
+    pub(super) async fn head(&mut self, mut answer: Answer) -> hyper::Result<Response<Incoming>> {
+        let head = poll_fn(|cx| {
             self.drive(cx);
             answer.poll(cx);
             answer.take()
         })
-        .await
+        .await;
+        self.meter.head_is_here();
+        head
     }
 
     /// Sends what is left of the request, where the answer came before all of it was out, reads the

@@ -18,6 +18,10 @@ const NOT_YET: u64 = u64::MAX;
 /// No head of a request is shorter: `POST / HTTP/1.1` and the empty line.
 const LEAST_HEAD_BYTES: u64 = 19;
 
+/// The most bytes of an answer's head with the interim answers (1xx) before it, of which there may be any
+/// number.
+const MAX_BEFORE_BODY: u64 = 256 * 1024;
+
 /// One TCP connection and what is known of the request on it. Holds the socket open: the peer sees
 /// its end when the last holder of the meter lets go.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(super) struct Meter {
     flushed_at: AtomicU64,
     /// Bytes of an answer have been read since the request began.
     answered: AtomicBool,
+    /// How many bytes may still come before the answer's body; `u64::MAX` once its head is here.
+    before_body: AtomicU64,
 }
 
 /// How a request stands with the peer's TCP.
@@ -61,6 +67,7 @@ impl Meter {
             body_taken: AtomicBool::new(false),
             flushed_at: AtomicU64::new(0),
             answered: AtomicBool::new(false),
+            before_body: AtomicU64::new(MAX_BEFORE_BODY),
         }
     }
 
@@ -70,6 +77,29 @@ impl Meter {
         self.body_taken.store(false, Relaxed);
         self.flushed_at.store(NOT_YET, Relaxed);
         self.answered.store(false, Relaxed);
+        self.before_body.store(MAX_BEFORE_BODY, Relaxed);
+    }
+
+    /// The head of the answer is here: what comes now is its body.
+    pub(super) fn head_is_here(&self) {
+        self.before_body.store(u64::MAX, Relaxed);
+    }
+
+    /// So many bytes of an answer were read.
+    ///
+    /// # Errors
+    /// `InvalidData` where its head should have come by now.
+    fn read(&self, bytes: u64) -> io::Result<()> {
+        self.answered.store(true, Relaxed);
+        let left = self.before_body.load(Relaxed);
+        if left == u64::MAX {
+            return Ok(());
+        }
+        if bytes > left {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer's head has no end"));
+        }
+        self.before_body.store(left - bytes, Relaxed);
+        Ok(())
     }
 
     pub(super) fn body_taken(&self) {
@@ -254,8 +284,9 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = inner!(self, poll_read, cx, buf);
-        if buf.filled().len() > before {
-            self.meter.answered.store(true, Relaxed);
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            self.meter.read(bytes as u64)?;
         }
         read
     }

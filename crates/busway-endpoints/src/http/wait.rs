@@ -76,6 +76,7 @@ pub(super) fn failure(endpoint: &HttpEndpoint, error: &hyper::Error) -> Delivery
     let kind = error.source().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
     let class = match kind {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "reset",
+        Some(io::ErrorKind::InvalidData) => "answer",
         Some(_) => "connection",
         None if error.is_parse() => "answer",
         None => "closed",

@@ -355,6 +355,28 @@ async fn endless_headers_are_bounded() {
     assert_eq!(&*error.class, "answer", "{error}");
 }
 
+/// Interim answers come before the head, and may be any number of them.
+#[tokio::test]
+async fn interim_answers_are_read_over_and_bounded() {
+    let early = "HTTP/1.1 103 Early\r\nlink: x\r\n\r\n";
+    let server = Server::start(move |mut peer| async move {
+        while let Some(request) = peer.request().await {
+            peer.write(&early.repeat(50)).await.unwrap();
+            if request.body == b"endless" {
+                while peer.write(&early.repeat(500)).await.is_ok() {}
+                return;
+            }
+            peer.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        }
+    })
+    .await;
+    let endpoint = endpoint(&server);
+    send(&endpoint, "few").await.unwrap();
+    let error = send(&endpoint, "endless").await.unwrap_err();
+    assert_eq!((&*error.class, error.verdict), ("answer", Verdict::Retry), "{error}");
+    assert!(error.detail.contains("no end"), "{error}");
+}
+
 #[tokio::test]
 async fn an_endless_body_is_bounded_and_changes_nothing() {
     for head in [

@@ -96,7 +96,7 @@ fn whoever_waits_for_the_answer_is_not_held_by_it() {
         (Manner::ClosesInBody, Some("error:status-500")),
         (Manner::EndlessBody, None),
         (Manner::EndlessHeaders, Some("error:")),
-        (Manner::EndlessInterim, Some("error:")),
+        (Manner::EndlessInterim, Some("error:answer")),
         (Manner::NoHttp, Some("error:")),
     ] {
         let peer = peer(manner);
