@@ -7,8 +7,10 @@ fn lines(place: &Place, file: &str) -> usize {
     std::fs::read_to_string(place.path(file)).unwrap_or_default().lines().count()
 }
 
+/// Replaces the file at once, as an editor does: half of one is another configuration.
 fn rewrite(place: &Place, text: &str) {
-    std::fs::write(place.path("busway.toml"), text).unwrap();
+    std::fs::write(place.path("new.toml"), text).unwrap();
+    std::fs::rename(place.path("new.toml"), place.path("busway.toml")).unwrap();
 }
 
 const BEFORE: &str = r#"
