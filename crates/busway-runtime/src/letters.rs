@@ -8,7 +8,7 @@ use busway_core::admin::{DeadCursor, DeadReport, DeadRequest};
 use busway_core::clock;
 use busway_core::journal::{Entry, Event};
 use busway_core::transport::{Filter, Selector, Want};
-use busway_core::{Error, ErrorKind, Message, Outcome, Publication, Queue, Result};
+use busway_core::{Error, ErrorKind, Leased, Message, Outcome, Publication, Queue, Result};
 
 use crate::credit::Credit;
 use crate::producer::Parcel;
@@ -48,38 +48,44 @@ struct Progress {
 
 impl Runtime {
     /// Publishes each letter that matches again, for the destination it died for; it is settled when
-    /// the copy is durable.
+    /// the copy is durable. A batch goes as one, and the next one once it is durable, so that none
+    /// overtakes another.
     pub(crate) async fn replay(&self, mut request: DeadRequest) -> Result<DeadReport> {
         request.rate = request.rate.or(Some(REPLAY_RATE));
-        self.for_each_dead(request, |message, part| {
-            let mut copy = message;
+        let parcel = |(message, part)| {
+            let mut copy: Message = message;
             copy.attempt = 0;
             copy.reason = None;
             copy.parked = None;
             copy.deliver_at = None;
             copy.set_replays(copy.replays().saturating_add(1));
-            self.engine.desk.send([Parcel {
+            Parcel {
                 publication: Publication::new(Queue::Priority, copy),
                 part,
                 event: Event::Replayed,
                 guard: None,
                 parking: None,
                 alone: false,
-            }]);
-        })
-        .await
+            }
+        };
+        let publish = |batch: Vec<(Message, Part)>| {
+            self.engine.desk.send(batch.into_iter().map(parcel));
+        };
+        self.for_each_batch(request, publish).await
     }
 
     /// Removes each letter that matches.
     pub(crate) async fn delete(&self, request: DeadRequest) -> Result<DeadReport> {
-        self.for_each_dead(request, |message, part| {
-            self.engine.journal.note(&Entry::new(clock::now_ms(), Event::Deleted, &message));
-            part.finish(Outcome::Ack);
-        })
-        .await
+        let delete = |batch: Vec<(Message, Part)>| {
+            for (message, part) in batch {
+                self.engine.journal.note(&Entry::new(clock::now_ms(), Event::Deleted, &message));
+                part.finish(Outcome::Ack);
+            }
+        };
+        self.for_each_batch(request, delete).await
     }
 
-    /// Takes each dead letter that matches and died before the operation began, in the order in which
+    /// Takes the dead letters that match and died before the operation began, in the order in which
     /// they died; tells how many the broker has settled.
     ///
     /// Cancelled, what was not settled stays.
@@ -87,7 +93,11 @@ impl Runtime {
     /// # Errors
     /// `Timeout` where a batch was not settled in a minute; `Unavailable` where the bus stops, or some
     /// could not be settled. What was settled is done.
-    async fn for_each_dead(&self, request: DeadRequest, act: impl Fn(Message, Part)) -> Result<DeadReport> {
+    async fn for_each_batch(
+        &self,
+        request: DeadRequest,
+        act: impl Fn(Vec<(Message, Part)>),
+    ) -> Result<DeadReport> {
         let DeadRequest { filter, max, rate, from } = request;
         let DeadCursor { before, left } = match from {
             Some(cursor) => cursor,
@@ -134,7 +144,7 @@ impl Runtime {
         &self,
         slot: &Arc<Slot>,
         progress: &mut Progress,
-        act: impl Fn(Message, Part),
+        act: impl Fn(Vec<(Message, Part)>),
     ) -> Result<End> {
         let in_hand = Credit::new(usize::MAX / 2, usize::MAX / 2);
         loop {
@@ -153,11 +163,11 @@ impl Runtime {
                 return Ok(End::Done);
             }
             progress.take(batch.len() as u64);
-            for leased in batch {
+            let taken = |leased: Leased| {
                 let permit = in_hand.take(leased.message.weight());
-                let part = Part::whole(slot, leased.receipt, leased.position, permit);
-                act(leased.message, part);
-            }
+                (leased.message, Part::whole(slot, leased.receipt, leased.position, permit))
+            };
+            act(batch.into_iter().map(taken).collect());
             if tokio::time::timeout(LONGEST, in_hand.idle()).await.is_err() {
                 return Ok(End::Late);
             }

@@ -54,8 +54,8 @@ fn a_reload_applies_what_can_change_and_names_what_needs_a_restart() {
     daemon.signal("HUP");
     let applied = "reloaded: endpoints.audit.path, endpoints.more, flow.shutdown_grace, routes\n";
     until("what holds is said", || log_of(&place).contains(applied));
-    let restart =
-        "needs a restart: bus.name, bus.state, endpoints.audit.order, endpoints.old, transports.local.path\n";
+    let restart = "needs a restart: bus.name, bus.state, endpoints.audit.order, endpoints.old, journal.path, \
+         transports.local.path\n";
     until("what does not is said", || log_of(&place).contains(restart));
     assert_eq!(place.run("publish --type item.a --set bus.name=shop").code, Some(0));
     until("it goes the new way", || lines(&place, "moved.jsonl") == 1 && lines(&place, "more.jsonl") == 1);

@@ -170,7 +170,7 @@ mod tests {
             found,
             [
                 "busway-http: depends on actix, which only busway-runtime and busway-examples may",
-                "busway-endpoints: depends on actix-web, which only busway-http may",
+                "busway-endpoints: depends on actix-web, which only busway-http and busway-examples may",
                 "busway-core: does no I/O, so it must not depend on tokio",
             ]
         );
