@@ -391,6 +391,11 @@ pub(crate) enum Config {
     ///
     /// Every setting is printed, defaults included, with the file and line, variable or option it is from.
     Show(Plain),
+    /// Prints the JSON Schema of the configuration, for editors
+    ///
+    /// Draft 2020-12. It refuses nothing that can be used; limits and references between sections are for
+    /// config check.
+    Schema(Plain),
 }
 
 #[derive(Args, Debug)]

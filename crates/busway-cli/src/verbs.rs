@@ -160,7 +160,7 @@ impl Config {
     fn after(&self) -> &After {
         match self {
             Self::Init(init) => &init.after,
-            Self::Check(plain) | Self::Show(plain) => &plain.after,
+            Self::Check(plain) | Self::Show(plain) | Self::Schema(plain) => &plain.after,
         }
     }
 }

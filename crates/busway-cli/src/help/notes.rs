@@ -289,6 +289,19 @@ pub(super) const NOTES: &[Notes] = &[
         ],
     },
     Notes {
+        verb: "config schema",
+        prints: "The schema, with --json on one line.",
+        exits: &[],
+        reaches: false,
+        examples: &[
+            (
+                "busway config schema > busway.schema.json",
+                "a file that `#:schema ./busway.schema.json` in the first line of busway.toml names",
+            ),
+            ("busway config schema --json", "the same on one line"),
+        ],
+    },
+    Notes {
         verb: "completions",
         prints: "The script.",
         exits: &[],

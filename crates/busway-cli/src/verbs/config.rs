@@ -1,4 +1,4 @@
-//! `config init|check|show`.
+//! `config init|check|show|schema`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -18,6 +18,7 @@ pub(super) fn run(scope: &Scope, verb: &Config) -> Outcome {
     match verb {
         Config::Init(wanted) => init(scope, wanted),
         Config::Check(_) => check(scope),
+        Config::Schema(_) => schema(scope),
         Config::Show(_) => {
             let loaded = scope.load()?;
             if scope.json { output::json(&loaded.to_json()) } else { output::print(&loaded.to_toml()) }
@@ -47,6 +48,14 @@ fn init(scope: &Scope, wanted: &ConfigInit) -> Outcome {
         return output::json(&json!({ "file": path.display().to_string() }));
     }
     output::line(&format!("wrote {}", path.display()))
+}
+
+fn schema(scope: &Scope) -> Outcome {
+    let schema = busway::config::schema();
+    if scope.json {
+        return output::json(&schema);
+    }
+    output::print(&format!("{schema:#}\n"))
 }
 
 fn check(scope: &Scope) -> Outcome {

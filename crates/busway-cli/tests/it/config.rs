@@ -1,4 +1,4 @@
-//! `config init|check|show`, and what a wrong configuration does to every verb.
+//! `config init|check|show|schema`, and what a wrong configuration does to every verb.
 
 use crate::harness::Place;
 
@@ -17,6 +17,20 @@ fn what_init_writes_is_checked_and_shown() {
     assert_eq!(place.run("config init --force").code, Some(0));
     assert_eq!(place.run("config init other.toml --json").stdout, "{\"file\":\"other.toml\"}\n");
     assert_eq!(place.run("config init -").stdout, std::fs::read_to_string(place.path("other.toml")).unwrap());
+}
+
+#[test]
+fn the_schema_is_printed_whatever_the_configuration() {
+    let place = Place::new().file("busway.toml", "[flow]\nwrokers = 1\n");
+    let long = place.run("config schema");
+    assert_eq!((long.code, long.stderr.as_str()), (Some(0), ""));
+    let schema: serde_json::Value = serde_json::from_str(&long.stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["properties"]["flow"]["properties"]["workers"]["default"], 64);
+    assert!(long.stdout.lines().count() > 100, "{}", long.stdout);
+    let short = place.run("config schema --json");
+    assert_eq!(short.stdout.lines().count(), 1);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&short.stdout).unwrap(), schema);
 }
 
 #[test]

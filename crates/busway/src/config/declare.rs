@@ -23,6 +23,8 @@ macro_rules! settings {
         }
 
         impl $crate::config::setting::Section for $name {
+            const ABOUT: &'static [&'static str] = &[$($about),+];
+
             fn read_fields(
                 table: &$crate::config::tree::Table,
                 path: &str,
@@ -57,6 +59,7 @@ macro_rules! settings {
                         &$crate::config::declare::default_of!($type $(, $default)?),
                     ),
                     expects: <$type as Setting>::EXPECTS,
+                    schema: <$type as Setting>::schema,
                 }, )+ ]
             }
         }
@@ -80,6 +83,11 @@ macro_rules! settings {
             fn write(&self) -> $crate::config::setting::Written {
                 use $crate::config::setting::Section;
                 $crate::config::setting::Written::Table(self.write_fields())
+            }
+
+            fn schema() -> serde_json::Value {
+                use $crate::config::setting::Section;
+                $crate::config::schema::object(Self::ABOUT, &Self::declared())
             }
         }
     };
@@ -149,6 +157,11 @@ macro_rules! choices {
 
             fn write(&self) -> $crate::config::setting::Written {
                 $crate::config::setting::Written::Leaf(self.as_str().into())
+            }
+
+            fn schema() -> serde_json::Value {
+                let words = [$first_word, $($word),+];
+                $crate::config::schema::text(serde_json::json!({ "enum": words }))
             }
         }
     };

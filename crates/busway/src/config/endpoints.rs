@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use busway_core::Secret;
+use serde_json::Value;
 
 use super::declare::{choices, settings};
-use super::setting::{Field, Reader, Section, Setting, Written};
+use super::schema::kinds;
+use super::setting::{Kind, Reader, Section, Setting, Written};
 use super::transports::read_kind;
 use super::tree::Node;
 use super::values::Rate;
@@ -169,13 +171,13 @@ impl Endpoint {
         Self { target, policy: Policy::default() }
     }
 
-    /// The declarations of each kind's own settings, for the documented default file.
-    pub(super) fn documented() -> Vec<(&'static str, Vec<Field>)> {
+    /// The declarations of each kind's own settings.
+    pub(super) fn documented() -> Vec<Kind> {
         vec![
-            ("http", HttpTarget::declared()),
-            ("file", FileTarget::declared()),
-            ("queue", QueueTarget::declared()),
-            ("exec", ExecTarget::declared()),
+            Kind::of::<HttpTarget>("http"),
+            Kind::of::<FileTarget>("file"),
+            Kind::of::<QueueTarget>("queue"),
+            Kind::of::<ExecTarget>("exec"),
         ]
     }
 }
@@ -186,7 +188,7 @@ impl Setting for Endpoint {
     fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
         let table = reader.table(node, path, Self::EXPECTS)?;
         let kind = read_kind(node, path, reader, &KINDS)?;
-        let own = Self::documented().into_iter().find(|(name, _)| *name == kind)?.1;
+        let own = Self::documented().into_iter().find(|known| known.name == kind)?.fields;
         let common = Policy::declared();
         let names = own.iter().chain(&common).map(|field| field.name);
         let known: Vec<&str> = std::iter::once("kind").chain(names).collect();
@@ -198,6 +200,11 @@ impl Setting for Endpoint {
             _ => Target::Exec(ExecTarget::read_fields(table, path, reader)),
         };
         Some(Self { target, policy: Policy::read_fields(table, path, reader) })
+    }
+
+    fn schema() -> Value {
+        let each = Self::documented().into_iter().map(|kind| kind.with(Policy::declared()));
+        kinds(&each.collect::<Vec<_>>())
     }
 
     fn write(&self) -> Written {

@@ -16,6 +16,7 @@
 //! | `tree` | values as they were written, with their places |
 //! | `layers` | the layers, and [`load`] |
 //! | `check` | references between sections, and limits |
+//! | `schema` | the JSON Schema of a file |
 //! | `show` | the merged result, and the documented default file |
 
 mod check;
@@ -24,6 +25,7 @@ mod endpoints;
 mod layers;
 mod mistake;
 mod pattern;
+mod schema;
 mod secret;
 mod sections;
 mod setting;
@@ -45,6 +47,7 @@ pub use self::endpoints::{
 pub use self::layers::{LoadOptions, Loaded, load};
 pub use self::mistake::{ConfigError, Mistake, Origin};
 pub use self::pattern::check_pattern;
+pub use self::schema::schema;
 pub use self::sections::{Bus, Flow, Http, Journal, Route};
 pub use self::show::default_file;
 pub use self::transports::{DeclareMode, Embedded, Transport, TransportCommon, TransportKind};

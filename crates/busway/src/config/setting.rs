@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use busway_core::Secret;
+use serde_json::Value;
 
 use super::layers::read_text;
 use super::mistake::{Mistake, Origin, suggestion};
@@ -36,6 +37,27 @@ pub(super) struct Field {
     pub(super) required: bool,
     pub(super) default: Written,
     pub(super) expects: &'static str,
+    pub(super) schema: fn() -> Value,
+}
+
+/// The declaration of one kind of a thing that has several, such as endpoints.
+#[derive(Clone, Debug)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) about: &'static [&'static str],
+    pub(super) fields: Vec<Field>,
+}
+
+impl Kind {
+    pub(super) fn of<T: Section>(name: &'static str) -> Self {
+        Self { name, about: T::ABOUT, fields: T::declared() }
+    }
+
+    /// This kind with further settings behind its own.
+    pub(super) fn with(mut self, further: Vec<Field>) -> Self {
+        self.fields.extend(further);
+        self
+    }
 }
 
 /// A type that a setting can have.
@@ -49,12 +71,18 @@ pub(super) trait Setting: Sized {
     /// Reads it; what is wrong is reported to the reader.
     fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Self>;
 
+    /// Its form as a JSON Schema.
+    fn schema() -> Value;
+
     /// Its shown form.
     fn write(&self) -> Written;
 }
 
 /// A table of settings of its own.
 pub(super) trait Section: Sized {
+    /// What it is for.
+    const ABOUT: &'static [&'static str];
+
     /// Reads the fields that are this section's; other keys are left to the caller.
     fn read_fields(table: &Table, path: &str, reader: &mut Reader<'_>) -> Self;
 

@@ -10,7 +10,7 @@ use super::endpoints::{Endpoint, Policy};
 use super::layers::Loaded;
 use super::secret::without_userinfo;
 use super::sections::{Bus, Flow, Http, Journal, Route};
-use super::setting::{Field, Section, Written, join};
+use super::setting::{Field, Kind, Section, Written, join};
 use super::transports::Transport;
 
 const HIDDEN: &str = "***";
@@ -168,7 +168,7 @@ pub fn default_file() -> String {
         settings(&mut out, comment, fields);
     };
     part("The bus's name, and where its queues and its state live.", "", "[bus]", &Bus::declared());
-    for (kind, fields) in Transport::documented() {
+    for Kind { name: kind, fields, .. } in Transport::documented() {
         let header = format!("[transports.local]\nkind = \"{kind}\"");
         part(&format!("A transport of kind {kind}."), "", &header, &fields);
     }
@@ -176,7 +176,7 @@ pub fn default_file() -> String {
     part("How much is done at once, and how accounts share it.", "", "[flow]", &Flow::declared());
     let journal = "What became of each message, for `busway trace`; never a body.";
     part(journal, "", "[journal]", &Journal::declared());
-    for (kind, fields) in Endpoint::documented() {
+    for Kind { name: kind, fields, .. } in Endpoint::documented() {
         let header = format!("[endpoints.NAME]\nkind = \"{kind}\"");
         part(&format!("An endpoint of kind {kind}."), "#", &header, &fields);
     }

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::declare::{choices, settings};
 use super::mistake::suggestion;
-use super::setting::{Field, Reader, Section, Setting, Written};
+use super::schema::kinds;
+use super::setting::{Kind, Reader, Section, Setting, Written};
 use super::tree::Node;
 use super::values::ByteSize;
 
@@ -77,9 +80,9 @@ impl Transport {
         }
     }
 
-    /// The declarations by kind, for the documented default file.
-    pub(super) fn documented() -> Vec<(&'static str, Vec<Field>)> {
-        vec![("embedded", [Embedded::declared(), TransportCommon::declared()].concat())]
+    /// The declarations by kind, with what every transport has.
+    pub(super) fn documented() -> Vec<Kind> {
+        vec![Kind::of::<Embedded>("embedded").with(TransportCommon::declared())]
     }
 }
 
@@ -90,13 +93,17 @@ impl Setting for Transport {
         let table = reader.table(node, path, Self::EXPECTS)?;
         let kind = read_kind(node, path, reader, &KINDS)?;
         let documented = Self::documented();
-        let fields = documented.iter().find(|(name, _)| *name == kind).map(|(_, fields)| fields)?;
+        let fields = &documented.iter().find(|known| known.name == kind)?.fields;
         let known: Vec<&str> = std::iter::once("kind").chain(fields.iter().map(|field| field.name)).collect();
         reader.unknown_keys(table, path, &known);
         Some(Self {
             common: TransportCommon::read_fields(table, path, reader),
             kind: TransportKind::Embedded(Embedded::read_fields(table, path, reader)),
         })
+    }
+
+    fn schema() -> Value {
+        kinds(&Self::documented())
     }
 
     fn write(&self) -> Written {

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use busway_core::Secret;
+use serde_json::{Value, json};
 
 use super::mistake::Origin;
+use super::schema::{matching, text};
 use super::setting::{Reader, Setting, Written, join};
 use super::tree::{Content, Node};
-use super::values::{ByteSize, Rate, format_duration, parse_duration};
+use super::values::{ByteSize, Rate, duration_pattern, format_duration, parse_duration};
 
 /// A value that is written as one TOML value.
 fn leaf(value: impl Into<toml::Value>) -> Written {
@@ -21,6 +23,9 @@ impl Setting for String {
     const EXPECTS: &'static str = "a string";
     fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
         reader.text(node, path, Self::EXPECTS)
+    }
+    fn schema() -> Value {
+        text(json!({ "type": "string" }))
     }
     fn write(&self) -> Written {
         leaf(self.as_str())
@@ -34,6 +39,9 @@ impl Setting for PathBuf {
             "" => Err("the path is empty".to_owned()),
             text => Ok(Self::from(text)),
         })
+    }
+    fn schema() -> Value {
+        text(json!({ "type": "string", "minLength": 1 }))
     }
     fn write(&self) -> Written {
         leaf(self.to_string_lossy().into_owned())
@@ -55,6 +63,9 @@ impl Setting for Secret {
         }
         Some(Self::new(text))
     }
+    fn schema() -> Value {
+        text(json!({ "type": "string", "minLength": 1 }))
+    }
     fn write(&self) -> Written {
         Written::Hidden(self.clone())
     }
@@ -68,6 +79,9 @@ impl Setting for bool {
         }
         reader.wrong_type(node, path, Self::EXPECTS);
         None
+    }
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
     }
     fn write(&self) -> Written {
         leaf(*self)
@@ -86,6 +100,9 @@ impl Setting for f64 {
                 None
             }
         }
+    }
+    fn schema() -> Value {
+        json!({ "type": "number" })
     }
     fn write(&self) -> Written {
         leaf(*self)
@@ -107,6 +124,9 @@ macro_rules! whole_numbers {
                 }
                 fitting
             }
+            fn schema() -> Value {
+                json!({ "type": "integer", "minimum": 0, "maximum": i64::try_from(Self::MAX).unwrap_or(i64::MAX) })
+            }
             fn write(&self) -> Written {
                 leaf(i64::try_from(*self).unwrap_or(i64::MAX))
             }
@@ -119,6 +139,9 @@ impl Setting for Duration {
     const EXPECTS: &'static str = "a duration such as \"10s\"";
     fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
         reader.parsed(node, path, Self::EXPECTS, parse_duration)
+    }
+    fn schema() -> Value {
+        matching(&duration_pattern())
     }
     fn write(&self) -> Written {
         leaf(format_duration(*self))
@@ -133,6 +156,10 @@ impl Setting for ByteSize {
             _ => reader.parsed(node, path, Self::EXPECTS, Self::parse),
         }
     }
+    fn schema() -> Value {
+        let written = matching(&Self::pattern());
+        json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, written] })
+    }
     fn write(&self) -> Written {
         leaf(self.to_string())
     }
@@ -142,6 +169,9 @@ impl Setting for Rate {
     const EXPECTS: &'static str = "a rate such as \"500/s\"";
     fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
         reader.parsed(node, path, Self::EXPECTS, Self::parse)
+    }
+    fn schema() -> Value {
+        matching(Self::PATTERN)
     }
     fn write(&self) -> Written {
         leaf(self.to_string())
@@ -157,6 +187,9 @@ impl Setting for SocketAddr {
             address.map_err(|_| format!("{text:?} is not an address such as \"127.0.0.1:8620\""))
         })
     }
+    fn schema() -> Value {
+        matching(":[0-9]+$")
+    }
     fn write(&self) -> Written {
         leaf(self.to_string())
     }
@@ -166,6 +199,9 @@ impl<T: Setting> Setting for Option<T> {
     const EXPECTS: &'static str = T::EXPECTS;
     fn read(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<Self> {
         T::read(node, path, reader).map(Some)
+    }
+    fn schema() -> Value {
+        T::schema()
     }
     fn write(&self) -> Written {
         self.as_ref().map_or(Written::Nothing, T::write)
@@ -185,6 +221,9 @@ impl<T: Setting> Setting for Vec<T> {
             T::read(node, &path, reader)
         });
         read.collect::<Vec<_>>().into_iter().collect()
+    }
+    fn schema() -> Value {
+        json!({ "type": "array", "items": T::schema() })
     }
     fn write(&self) -> Written {
         let written: Vec<Written> = self.iter().map(T::write).collect();
@@ -210,6 +249,9 @@ impl<T: Setting> Setting for BTreeMap<String, T> {
             Some((key.clone(), T::read(node, &path, reader)?))
         });
         Some(read.collect())
+    }
+    fn schema() -> Value {
+        json!({ "type": "object", "additionalProperties": T::schema() })
     }
     fn write(&self) -> Written {
         Written::Table(self.iter().map(|(key, value)| (key.clone(), value.write())).collect())

@@ -29,6 +29,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     u64::try_from(total.as_millis()).map(Duration::from_millis).map_err(|_| wrong())
 }
 
+/// What the text of a duration matches, as a regular expression.
+pub(super) fn duration_pattern() -> String {
+    let units = UNITS.map(|(name, _)| name).join("|");
+    format!(r"^\s*([0-9]+({units}))+\s*$")
+}
+
 /// Writes a duration in the largest unit that holds it exactly.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
@@ -79,6 +85,13 @@ impl ByteSize {
         let size = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&unit)).map(|(_, size)| *size);
         size.and_then(|size| number.checked_mul(size)).map(Self).ok_or_else(wrong)
     }
+
+    /// What the text of a size matches, as a regular expression.
+    pub(super) fn pattern() -> String {
+        let any_case = |c: char| format!("[{}{}]", c.to_ascii_lowercase(), c.to_ascii_uppercase());
+        let units = SIZES.map(|(name, _)| name.chars().map(any_case).collect::<String>());
+        format!(r"^\s*[0-9]+\s*({})\s*$", units.join("|"))
+    }
 }
 
 impl fmt::Display for ByteSize {
@@ -128,7 +141,11 @@ impl Rate {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not a rate such as \"500/s\" or \"30/m\"");
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
-        let count: u64 = count.trim().parse().map_err(|_| wrong())?;
+        let count = count.trim();
+        if count.starts_with('+') {
+            return Err(wrong());
+        }
+        let count: u64 = count.parse().map_err(|_| wrong())?;
         let per = match unit.trim() {
             "s" => 1,
             "m" => 60,
@@ -141,6 +158,9 @@ impl Rate {
         }
         Ok(Self { count, per: Duration::from_secs(per) })
     }
+
+    /// What the text of a rate matches, as a regular expression.
+    pub(super) const PATTERN: &'static str = r"^\s*[0-9]*[1-9][0-9]*\s*/\s*[smhd]\s*$";
 }
 
 impl fmt::Display for Rate {
@@ -190,7 +210,7 @@ mod tests {
             assert_eq!(Rate::parse(text).map(|rate| rate.to_string()), Ok(text.to_owned()));
         }
         assert_eq!(Rate::parse("30/m").map(Rate::per_second), Ok(0.5));
-        for bad in ["", "500", "/s", "5/y", "0/s", "-1/s"] {
+        for bad in ["", "500", "/s", "5/y", "0/s", "-1/s", "+1/s"] {
             assert!(Rate::parse(bad).is_err(), "{bad}");
         }
     }
