@@ -73,6 +73,14 @@ impl EmbeddedConfig {
         self.ahead_bytes.min(self.segment_bytes / 16)
     }
 
+    /// These settings on a disk of so many bytes. Room is given back by whole files, so they must be small
+    /// beside it, or a full disk would never have room again.
+    pub(crate) fn fitted(mut self, disk: u64) -> Self {
+        let part = u32::try_from(disk / 32).unwrap_or(u32::MAX).max(64 << 10);
+        self.segment_bytes = self.segment_bytes.min(part);
+        self
+    }
+
     /// Refuses settings that the store cannot work with.
     pub(crate) fn check(&self) -> Result<()> {
         let wrong =

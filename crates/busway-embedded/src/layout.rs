@@ -28,6 +28,11 @@ const VERSION: &str = "VERSION";
 const LONGEST_VERSION: u64 = 128;
 const PROGRAM: &str = "busway-embedded";
 
+/// How many bytes the disk that a directory is on has in all; where it does not say, any number.
+pub(crate) fn disk_bytes(path: &Path) -> u64 {
+    rustix::fs::statvfs(path).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+}
+
 /// Makes the store's directory and those above it where they are missing, durably.
 ///
 /// One that is there may have been made by a process that was killed before it synced the name, so

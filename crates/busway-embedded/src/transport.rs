@@ -56,8 +56,10 @@ impl EmbeddedTransport {
     pub fn open_on(config: EmbeddedConfig, disk: Arc<dyn Disk>) -> Result<Arc<Self>> {
         config.check()?;
         let started = Instant::now();
+        layout::make_directories(disk.as_ref(), &config.path)?;
+        let disk_bytes = layout::disk_bytes(&config.path);
+        let config = config.fitted(disk_bytes);
         let path = config.path.as_path();
-        layout::make_directories(disk.as_ref(), path)?;
         let lock = Lock::take(path)?;
         let now = Now { wall: now_ms(), steady: 0 };
         let recovered = recover(disk.clone(), &config, now)?;

@@ -21,12 +21,21 @@ pub(super) struct StepReport {
     not_run: Vec<NotRun>,
 }
 
+/// How the name of a test ends that a machine need not be able to run, CI's included.
+const OPTIONAL: &str = "(optional)";
+
 /// Something that had to run and did not.
 #[derive(Debug)]
 struct NotRun {
     /// The test; empty for the whole step.
     what: String,
     why: String,
+}
+
+impl NotRun {
+    fn is_optional(&self) -> bool {
+        self.what.ends_with(OPTIONAL)
+    }
 }
 
 impl StepReport {
@@ -61,6 +70,11 @@ impl StepReport {
     fn skipped(&self) -> usize {
         self.ignored + self.not_run.len()
     }
+
+    /// Whether something was not run that CI must run.
+    fn lacks(&self) -> bool {
+        self.not_run.iter().any(|missed| !missed.is_optional())
+    }
 }
 
 /// The outcome of the whole run.
@@ -84,7 +98,7 @@ impl Report {
             Some(Stop::Signal(_)) => Verdict::Interrupted,
             Some(Stop::Time) => Verdict::Failed,
             None if self.failed() > 0 => Verdict::Failed,
-            None if ci && self.steps.iter().any(|step| !step.not_run.is_empty()) => Verdict::Inconclusive,
+            None if ci && self.steps.iter().any(StepReport::lacks) => Verdict::Inconclusive,
             // A run that checked nothing proves nothing.
             None if self.passed() == 0 => Verdict::Inconclusive,
             None => Verdict::Done,
@@ -204,6 +218,8 @@ mod tests {
     #[test]
     fn the_verdict_is_the_worst_of_what_happened() {
         let mut report = report();
+        assert_eq!(report.verdict(true), Verdict::Done);
+        report.steps[0].not_run("it: a mount (optional)", "refused");
         assert_eq!(report.verdict(true), Verdict::Done);
         report.steps[0].not_run("", "no broker");
         assert_eq!(report.verdict(false), Verdict::Done);

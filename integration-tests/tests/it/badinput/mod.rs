@@ -9,6 +9,7 @@ mod jsonl;
 mod messages;
 mod peers;
 mod slow;
+mod tmpfs;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
