@@ -22,11 +22,13 @@ pub struct Options {
     pub quick: bool,
     /// Where stores are put: on the disk that is to be measured.
     pub directory: PathBuf,
+    /// The one measure that is taken; all where there is none.
+    pub measure: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pairs: PAIRS_TO_JUDGE, quick: false, directory: PathBuf::from(".") }
+        Self { pairs: PAIRS_TO_JUDGE, quick: false, directory: PathBuf::from("."), measure: None }
     }
 }
 
@@ -42,6 +44,8 @@ pub enum Limit {
     CpuMicroseconds(f64),
     /// The subject's 99th percentile, at most.
     P99Milliseconds(f64),
+    /// The subject's 99th percentile, at most, in those of the twin's syncs in the run beside it.
+    P99Syncs(f64),
 }
 
 /// What is measured, in words.
@@ -166,12 +170,21 @@ impl<'a> Bench<'a> {
             .with_context(|| format!("a directory in {} cannot be made", directory.display()))
     }
 
+    /// Whether a measure of this name is asked for.
+    #[must_use]
+    pub fn wants(&self, measure: &str) -> bool {
+        self.options.measure.as_ref().is_none_or(|wanted| wanted == measure)
+    }
+
     /// Runs both sides in turns, prints the row and judges it. `run` runs one side once: it prepares,
     /// starts a [`Stopwatch`](crate::Stopwatch), works, stops it and counts.
     ///
     /// # Errors
     /// Those of a run, and of the disk's probe.
     pub fn measure(&mut self, measure: &Measure, run: impl FnMut(Side) -> Result<Run>) -> Result<()> {
+        if !self.wants(&measure.name) {
+            return Ok(());
+        }
         let fsync = if measure.durable { Some(disk::fsync_rate(self.scratch()?.path())?) } else { None };
         let pairs = Pairs::interleave(self.options.pairs, measure.twin.is_some(), run)
             .with_context(|| format!("{}: {}", self.name, measure.name))?;
@@ -217,9 +230,17 @@ impl<'a> Bench<'a> {
             duplicated: runs().map(|run| run.duplicated).sum(),
             fsync_per_s: fsync,
             broker: measure.broker.clone(),
-            notes: measure.notes.clone(),
+            notes: measure.notes.clone() + &syncs_note(pairs),
         }
     }
+}
+
+fn syncs_note(pairs: &Pairs) -> String {
+    let mut syncs = pairs.of(Side::Twin).iter().filter_map(|run| run.syncs.as_ref());
+    let Some(mut all) = syncs.next().cloned() else { return String::new() };
+    syncs.for_each(|syncs| all.add(syncs));
+    let found = all.percentiles();
+    format!("; the twin's syncs: p50 {:.3}, p99 {:.3}, p999 {:.3} ms", found.p50, found.p99, found.p999)
 }
 
 fn judge(limit: Option<Limit>, pairs: &Pairs, row: &Row, count: usize) -> Verdict {
@@ -227,19 +248,23 @@ fn judge(limit: Option<Limit>, pairs: &Pairs, row: &Row, count: usize) -> Verdic
     if count < PAIRS_TO_JUDGE {
         return Verdict::Inconclusive;
     }
-    let p99 = |run: &Run| run.latency.as_ref().map_or(0.0, |latency| latency.percentiles().p99);
     let subject = |figure: fn(&Run) -> f64| each(pairs, Side::Subject, figure);
     let missed = match limit {
         Limit::Ratio(least) => upper_bound(&pairs.ratios()).is_none_or(|bound| bound < least),
         Limit::Rate(least) => upper_bound(&subject(Run::rate)).is_none_or(|bound| bound < least),
         Limit::CpuMicroseconds(most) => lower_bound(&subject(Run::cpu_us)).is_none_or(|bound| bound > most),
         Limit::P99Milliseconds(most) => lower_bound(&subject(p99)).is_none_or(|bound| bound > most),
+        Limit::P99Syncs(most) => lower_bound(&pairs.p99_in_syncs()).is_none_or(|bound| bound > most),
     };
     if missed {
         eprintln!("{} {}: the limit {limit:?} is missed", row.bench, row.measure);
         return Verdict::Missed;
     }
     Verdict::Met
+}
+
+fn p99(run: &Run) -> f64 {
+    run.latency.as_ref().map_or(0.0, |latency| latency.percentiles().p99)
 }
 
 fn each(pairs: &Pairs, side: Side, figure: fn(&Run) -> f64) -> Vec<f64> {

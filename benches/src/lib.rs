@@ -56,7 +56,7 @@ pub mod tally;
 
 pub use bench::{Bench, Limit, Measure, Options, Verdict};
 pub use cases::{CASES, Case};
-pub use open_loop::{Pace, open_loop};
+pub use open_loop::{Line, Pace, open_loop};
 pub use pairs::Side;
 pub use row::Row;
 pub use run::{Latency, Run, Stopwatch};

@@ -15,6 +15,7 @@ Options:
   --json           One JSON object a line for each measure
   --check          Exit 4 where a measure misses its limit, 5 where there were too few pairs to tell
   --pairs <N>      Pairs of each measure, 5 or more [default: 15]
+  --measure <NAME> This measure of the cases alone
   --quick          The shortest form: few messages, one pair; shows that a case works, not how fast
   --dir <PATH>     Where stores are put, on the disk to measure
 
@@ -80,6 +81,7 @@ fn parse() -> Result<Asked, lexopt::Error> {
                 0..5 => return Err("--pairs: at least 5".into()),
                 pairs => asked.options.pairs = pairs,
             },
+            Long("measure") => asked.options.measure = Some(parser.value()?.string()?),
             Long("dir") => asked.options.directory = parser.value()?.into(),
             Value(name) => {
                 let name = name.string()?;

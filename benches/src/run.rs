@@ -21,6 +21,8 @@ pub struct Run {
     pub duplicated: u64,
     /// Of an open loop: how long each message took from the moment it was meant to be sent.
     pub latency: Option<Latency>,
+    /// How long each sync took, where the side tells.
+    pub syncs: Option<Latency>,
 }
 
 impl Run {
@@ -70,7 +72,7 @@ impl Stopwatch {
     pub fn stop(self, messages: u64) -> Run {
         let elapsed = self.begun.elapsed();
         let cpu = process_cpu().saturating_sub(self.cpu);
-        Run { messages, elapsed, cpu, lost: 0, duplicated: 0, latency: None }
+        Run { messages, elapsed, cpu, lost: 0, duplicated: 0, latency: None, syncs: None }
     }
 }
 

@@ -1,80 +1,74 @@
 //! Connections that send events as cheaply as can be, so that what is measured is the server.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use super::{BODY_BYTES, CONNECTIONS};
+use crate::open_loop::Line;
 
 const HEAD: &str = "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: text/plain\r\n\
                     ce-specversion: 1.0\r\nce-source: bench\r\nce-type: item.updated\r\nce-account: acme\r\n";
+/// Bytes that an answer may have.
+const ANSWER_BYTES: usize = 4096;
 
 /// A connection that carries one request at a time.
 pub(super) struct Connection {
     stream: TcpStream,
     request: Arc<[u8]>,
-    answer: Vec<u8>,
+    answer: Box<[u8; ANSWER_BYTES]>,
+    read: usize,
 }
 
 impl Connection {
     /// As many as there are requests under way.
-    pub(super) async fn open_all(address: SocketAddr) -> Result<Vec<Self>> {
+    pub(super) fn open_all(address: SocketAddr) -> Result<Vec<Self>> {
         let body = "x".repeat(BODY_BYTES);
         let request: Arc<[u8]> =
             format!("{HEAD}content-length: {BODY_BYTES}\r\n\r\n{body}").into_bytes().into();
         let mut all = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            let stream = TcpStream::connect(address).await.context("the server cannot be reached")?;
+            let stream = TcpStream::connect(address).context("the server cannot be reached")?;
             stream.set_nodelay(true)?;
-            all.push(Self { stream, request: Arc::clone(&request), answer: Vec::with_capacity(4096) });
+            stream.set_nonblocking(true)?;
+            let answer = Box::new([0; ANSWER_BYTES]);
+            all.push(Self { stream, request: Arc::clone(&request), answer, read: 0 });
         }
         Ok(all)
     }
+}
 
-    /// Sends one event and waits until it is durable.
-    pub(super) async fn send(&mut self) -> Result<()> {
-        self.stream.write_all(&self.request).await?;
-        self.answer.clear();
-        loop {
-            ensure!(self.stream.read_buf(&mut self.answer).await? > 0, "the server closed a connection");
-            let mut headers = [httparse::EMPTY_HEADER; 32];
-            let mut head = httparse::Response::new(&mut headers);
-            let httparse::Status::Complete(length) = head.parse(&self.answer)? else { continue };
-            if head.code != Some(202) {
-                bail!("not taken: {}", String::from_utf8_lossy(&self.answer));
-            }
-            let body = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-            let body = body.map_or(Ok(0), |header| {
-                std::str::from_utf8(header.value)?.parse::<usize>().context("length")
-            })?;
-            if self.answer.len() >= length + body {
-                return Ok(());
-            }
-        }
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 
-/// Sends this many events, each connection the next as soon as the last was answered.
-pub(super) async fn closed_loop(connections: Vec<Connection>, messages: u64) -> Result<()> {
-    let left = Arc::new(AtomicU64::new(messages));
-    let mut tasks = JoinSet::new();
-    for mut connection in connections {
-        let left = Arc::clone(&left);
-        tasks.spawn(async move {
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-            {
-                connection.send().await?;
-            }
-            anyhow::Ok(())
-        });
+impl Line for Connection {
+    /// The server has taken all that was sent before, so that there is room.
+    fn send(&mut self) -> Result<()> {
+        self.read = 0;
+        self.stream.write_all(&self.request).context("a request was not sent")
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended.context("a connection of the load")??;
+
+    /// Whether the event is durable.
+    fn answered(&mut self) -> Result<bool> {
+        let read = self.stream.read(&mut self.answer[self.read..])?;
+        ensure!(read > 0, "the server closed a connection, or an answer is too long");
+        self.read += read;
+        let answer = &self.answer[..self.read];
+        let mut headers = [httparse::EMPTY_HEADER; 16];
+        let mut head = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(length) = head.parse(answer)? else { return Ok(false) };
+        if head.code != Some(202) {
+            bail!("not taken: {}", String::from_utf8_lossy(answer));
+        }
+        let body = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+        let body = body
+            .map_or(Ok(0), |header| std::str::from_utf8(header.value)?.parse::<usize>().context("length"))?;
+        Ok(answer.len() >= length + body)
     }
-    Ok(())
 }
