@@ -240,7 +240,19 @@ fn syncs_note(pairs: &Pairs) -> String {
     let Some(mut all) = syncs.next().cloned() else { return String::new() };
     syncs.for_each(|syncs| all.add(syncs));
     let found = all.percentiles();
-    format!("; the twin's syncs: p50 {:.3}, p99 {:.3}, p999 {:.3} ms", found.p50, found.p99, found.p999)
+    let p99 = |side| {
+        spread(&pairs.p99_in_syncs(side))
+            .map_or_else(String::new, |s| format!("{:.1} ({:.1}, {:.1})", s.median, s.min, s.max))
+    };
+    format!(
+        "; the twin's syncs: p50 {:.3}, p99 {:.3}, p999 {:.3} ms; p99 of each run in p99s of the syncs beside it: \
+         {}, twin {}",
+        found.p50,
+        found.p99,
+        found.p999,
+        p99(Side::Subject),
+        p99(Side::Twin),
+    )
 }
 
 fn judge(limit: Option<Limit>, pairs: &Pairs, row: &Row, count: usize) -> Verdict {
@@ -254,7 +266,9 @@ fn judge(limit: Option<Limit>, pairs: &Pairs, row: &Row, count: usize) -> Verdic
         Limit::Rate(least) => upper_bound(&subject(Run::rate)).is_none_or(|bound| bound < least),
         Limit::CpuMicroseconds(most) => lower_bound(&subject(Run::cpu_us)).is_none_or(|bound| bound > most),
         Limit::P99Milliseconds(most) => lower_bound(&subject(p99)).is_none_or(|bound| bound > most),
-        Limit::P99Syncs(most) => lower_bound(&pairs.p99_in_syncs()).is_none_or(|bound| bound > most),
+        Limit::P99Syncs(most) => {
+            lower_bound(&pairs.p99_in_syncs(Side::Subject)).is_none_or(|bound| bound > most)
+        }
     };
     if missed {
         eprintln!("{} {}: the limit {limit:?} is missed", row.bench, row.measure);

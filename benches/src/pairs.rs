@@ -72,12 +72,12 @@ impl Pairs {
         self.subject.iter().zip(&self.twin).map(ratio).collect()
     }
 
-    /// The subject's p99 of each pair over that of the twin's syncs.
+    /// A side's p99 of each pair over that of the twin's syncs.
     #[must_use]
-    pub fn p99_in_syncs(&self) -> Vec<f64> {
+    pub fn p99_in_syncs(&self, side: Side) -> Vec<f64> {
         let p99 = |latency: &Option<Latency>| latency.as_ref().map(|latency| latency.percentiles().p99);
-        let both = |(subject, twin): (&Run, &Run)| Some(p99(&subject.latency)? / p99(&twin.syncs)?.max(1e-6));
-        self.subject.iter().zip(&self.twin).filter_map(both).collect()
+        let both = |(run, twin): (&Run, &Run)| Some(p99(&run.latency)? / p99(&twin.syncs)?.max(1e-6));
+        self.of(side).iter().zip(&self.twin).filter_map(both).collect()
     }
 
     /// The latencies of all runs of a side; none where it measured none.

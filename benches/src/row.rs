@@ -84,7 +84,7 @@ impl Row {
         let if_any = |figure: Option<f64>, digits: usize| {
             figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.digits$}"))
         };
-        let milliseconds = |p: &Percentiles| format!("{:.2}/{:.2} ms", p.p50, p.p99);
+        let milliseconds = |p: &Percentiles| format!("{:.2}/{:.2}/{:.2} ms", p.p50, p.p99, p.p999);
         let (subject, twin) = match &self.figures {
             Figures::Rates { subject_rate, twin_rate } => {
                 (format!("{subject_rate:.0}/s"), twin_rate.map(|rate| format!("{rate:.0}/s")))

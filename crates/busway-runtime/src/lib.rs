@@ -19,6 +19,7 @@
 mod admin;
 mod board;
 mod breaker;
+mod carried;
 mod copies;
 mod credit;
 mod deliver;

@@ -17,6 +17,7 @@ use busway_core::{
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
+use crate::carried::Carried;
 use crate::deliver::panic_message;
 use crate::faults::Faults;
 use crate::figures::Totals;
@@ -29,6 +30,10 @@ const BATCH_MESSAGES: usize = 1024;
 const BATCH_BYTES: usize = 4 << 20;
 /// Batches under way at once: the next is gathered while the disk or broker works on one.
 const BATCHES: usize = 4;
+/// Callers whose one message each goes to the transport by itself, from the caller's own task: what such a
+/// message would win by a batch it would lose by waking the threads between.
+const ALONE: usize = 16;
+const ALONE_BYTES: usize = 64 << 10;
 /// Bytes kept for what the bus adds to a message when it parks it.
 const OWN_ATTRIBUTES: usize = 8 << 10;
 const FASTEST_RETRY: Duration = Duration::from_millis(50);
@@ -53,6 +58,7 @@ pub(crate) struct Desk {
     deadline: Duration,
     sender: Arc<dyn Sender>,
     under_way: AtomicUsize,
+    alone: AtomicUsize,
     stopping: AtomicBool,
     pace: Mutex<Pace>,
     totals: Arc<Totals>,
@@ -120,6 +126,7 @@ impl Desk {
             deadline: options.deadline,
             sender: options.sender,
             under_way: AtomicUsize::new(0),
+            alone: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             pace: Mutex::default(),
             totals: options.totals,
@@ -132,7 +139,11 @@ impl Desk {
     /// Publishes to `priority`; an answer for each message within `deadline`: stored only once it
     /// is durable, failed where it was not begun or refused, unknown where no answer came. One that
     /// can never be taken fails by itself.
-    pub(crate) async fn publish(&self, messages: Vec<Message>, deadline: Duration) -> Vec<PublishResult> {
+    pub(crate) async fn publish(
+        self: &Arc<Self>,
+        messages: Vec<Message>,
+        deadline: Duration,
+    ) -> Vec<PublishResult> {
         let mut taken = Vec::with_capacity(messages.len());
         let mut results: Vec<Option<PublishResult>> = Vec::with_capacity(messages.len());
         for message in messages {
@@ -148,7 +159,7 @@ impl Desk {
         results.into_iter().filter_map(|refused| refused.or_else(|| published.next())).collect()
     }
 
-    async fn submit(&self, mut messages: Vec<Message>, deadline: Duration) -> Vec<PublishResult> {
+    async fn submit(self: &Arc<Self>, mut messages: Vec<Message>, deadline: Duration) -> Vec<PublishResult> {
         let ids: Vec<String> = messages.iter().map(|m| m.id.clone()).collect();
         if messages.is_empty() {
             return Vec::new();
@@ -160,11 +171,18 @@ impl Desk {
         for message in &mut messages {
             self.stamp(message);
         }
+        if let Some(place) = self.place_alone(messages.len(), bytes) {
+            self.unreserve(messages.len(), bytes);
+            return match tokio::time::timeout(deadline, self.carry_alone(messages, place)).await {
+                Ok(results) => answers(&ids, &results),
+                Err(_) => all(&ids, ErrorClass::Unknown, "no confirm came within the deadline"),
+            };
+        }
         let (reply, outcome) = oneshot::channel();
         let stage = Arc::new(AtomicU8::new(QUEUED));
         self.callers.push(Request { messages, bytes, stage: Arc::clone(&stage), reply });
         match tokio::time::timeout(deadline, outcome).await {
-            Ok(Ok(results)) => ids.iter().zip(&results).map(|(id, result)| answer(id, result)).collect(),
+            Ok(Ok(results)) => answers(&ids, &results),
             Ok(Err(_)) => all(&ids, ErrorClass::Unknown, "the batch was lost on its way"),
             Err(_)
                 if stage.compare_exchange(QUEUED, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() =>
@@ -173,6 +191,26 @@ impl Desk {
             }
             Err(_) => all(&ids, ErrorClass::Unknown, "no confirm came within the deadline"),
         }
+    }
+
+    /// A place for one message that nothing waits before: else it would overtake copies of the bus's own,
+    /// and other callers.
+    fn place_alone(self: &Arc<Self>, messages: usize, bytes: usize) -> Option<Alone> {
+        if messages != 1 || bytes > ALONE_BYTES || self.callers.len() > 0 || self.parcels.len() > 0 {
+            return None;
+        }
+        let taken = self.alone.fetch_add(1, Ordering::AcqRel);
+        let place = Alone(Arc::clone(self));
+        (taken < ALONE).then_some(place)
+    }
+
+    fn carry_alone(self: &Arc<Self>, messages: Vec<Message>, place: Alone) -> Carried<Vec<Result<()>>> {
+        let desk = Arc::clone(self);
+        Carried::new(&self.io, async move {
+            let _until_done = place;
+            let publications = messages.into_iter().map(|m| Publication::new(Queue::Priority, m)).collect();
+            desk.publish_counted(publications).await
+        })
     }
 
     /// Refuses what could not be carried, or not be parked once the bus's own attributes are added.
@@ -211,7 +249,8 @@ impl Desk {
 
     /// Whether nothing waits and nothing is under way.
     pub(crate) fn idle(&self) -> bool {
-        self.callers.len() == 0 && self.parcels.len() == 0 && self.under_way.load(Ordering::Acquire) == 0
+        let under_way = self.under_way.load(Ordering::Acquire) + self.alone.load(Ordering::Acquire);
+        self.callers.len() == 0 && self.parcels.len() == 0 && under_way == 0
     }
 
     /// Drops what waits, at the end.
@@ -309,14 +348,19 @@ impl Desk {
         publications: Vec<Publication>,
         replies: Vec<(Reply, std::ops::Range<usize>)>,
     ) {
-        let mut results = self.publish_now(publications).await;
-        let stored = results.iter().filter(|result| result.is_ok()).count();
-        self.totals.published.add(stored as u64);
+        let mut results = self.publish_counted(publications).await;
         for (reply, range) in replies.into_iter().rev() {
             if reply.send(results.split_off(range.start)).is_err() {
                 tracing::debug!("a caller left before its answer came");
             }
         }
+    }
+
+    async fn publish_counted(&self, publications: Vec<Publication>) -> Vec<Result<()>> {
+        let results = self.publish_now(publications).await;
+        let stored = results.iter().filter(|result| result.is_ok()).count();
+        self.totals.published.add(stored as u64);
+        results
     }
 
     /// Publishes within the deadline; as many results as publications, whatever the transport does.
@@ -464,6 +508,15 @@ impl Drop for UnderWay {
     }
 }
 
+/// The place of one message that its caller carries.
+struct Alone(Arc<Desk>);
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.0.alone.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// The actor: gathers what waits into batches, at once when the transport is idle, more at a time
 /// under load.
 pub(crate) struct Producer {
@@ -518,6 +571,10 @@ fn answer(id: &str, result: &Result<()>) -> PublishResult {
         }
     };
     PublishResult { id: id.to_owned(), outcome, error, class }
+}
+
+fn answers(ids: &[String], results: &[Result<()>]) -> Vec<PublishResult> {
+    ids.iter().zip(results).map(|(id, result)| answer(id, result)).collect()
 }
 
 fn all(ids: &[String], class: ErrorClass, why: &str) -> Vec<PublishResult> {

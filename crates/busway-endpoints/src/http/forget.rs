@@ -134,12 +134,17 @@ enum Lost {
 async fn acknowledged(link: &mut Link, answer: &mut Answer) -> Result<(), Lost> {
     let (mut wait, longest) = ASK_WAIT;
     let mut received_at = None;
+    // Over a connection in use only an answer or an end decides soon, and both show without asking the
+    // kernel.
+    let mut just_sent = link.reused;
     loop {
         // What can be read is read first, so that an answer before a reset is seen.
         if let Some(verdict) = poll_fn(|cx| {
             link.drive(cx);
             answer.poll(cx);
-            Poll::Ready(verdict(link, answer, &mut received_at))
+            let shows = link.meter.answered() || link.ended();
+            let undecided = std::mem::take(&mut just_sent) && !shows;
+            Poll::Ready(if undecided { None } else { verdict(link, answer, &mut received_at) })
         })
         .await
         {

@@ -110,3 +110,23 @@ async fn a_cut_connection_is_told_and_mended() {
     publish(&bus, messages(100, "x", "a")).await;
     until("all delivered", || async { endpoint.ids().len() >= 200 }).await;
 }
+
+#[tokio::test]
+async fn a_message_that_its_caller_leaves_on_its_way_is_stored_and_holds_up_nobody() {
+    let script = Script::new();
+    let endpoint = Recorder::willing();
+    let mut options = options(Arc::new(FaultyTransport::new(store(), script.clone())));
+    add(&mut options, "e", "#", endpoint.clone());
+    let bus = Runtime::start(options).await.unwrap();
+    for round in 1..=40 {
+        let gate = script.on(Operation::Publish).next(1).hold();
+        tokio::select! {
+            results = bus.publish(messages(1, "x", "a"), Duration::from_secs(60)) => panic!("{results:?}"),
+            reached = gate.reached(1, Duration::from_secs(30)) => assert!(reached),
+        }
+        publish(&bus, messages(1, "x", "a")).await;
+        gate.release();
+        until("both are delivered", || async { endpoint.count() == 2 * round }).await;
+    }
+    assert!(bus.shutdown(Duration::from_secs(60)).await, "nothing is left on its way");
+}
