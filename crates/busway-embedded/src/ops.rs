@@ -8,6 +8,7 @@ use std::time::Duration;
 use busway_core::{Queue, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::buffers::Buffers;
 use crate::index::{Cached, Token};
 use crate::log::record::{Meta, Span, Waiting};
 
@@ -18,6 +19,8 @@ pub(crate) type Reply = oneshot::Sender<Result<()>>;
 pub(crate) struct Prepared {
     pub(crate) meta: Meta,
     pub(crate) span: Span,
+    /// It is for the same queue, destination and account as the one before it in its batch.
+    pub(crate) same: bool,
     /// The message itself, where it is likely to be read soon.
     pub(crate) message: Option<Box<Cached>>,
 }
@@ -25,7 +28,7 @@ pub(crate) struct Prepared {
 /// Messages to append, all or none.
 pub(crate) struct PublishOp {
     pub(crate) batch: Vec<Prepared>,
-    /// Their records.
+    /// Their records, behind the room for a group's header: they may be a group by themselves.
     pub(crate) bytes: Vec<u8>,
     pub(crate) reply: Reply,
     pub(crate) room: OwnedSemaphorePermit,
@@ -96,6 +99,7 @@ struct Queued {
 
 /// The way to the committer.
 pub(crate) struct Ops {
+    pub(crate) buffers: Buffers,
     queued: Mutex<Queued>,
     bell: Condvar,
     publish_room: Arc<Semaphore>,
@@ -113,6 +117,7 @@ impl Ops {
     pub(crate) fn new(backlog_bytes: usize) -> Self {
         let publish_units = (backlog_bytes / UNIT).max(1) as u32;
         Self {
+            buffers: Buffers::default(),
             queued: Mutex::default(),
             bell: Condvar::new(),
             publish_room: Arc::new(Semaphore::new(publish_units as usize)),

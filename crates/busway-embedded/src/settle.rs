@@ -243,7 +243,7 @@ fn dig(store: &Store, number: u16, dead: Dead) -> (usize, Result<Work>) {
     let publication = Publication::new(Queue::Dead, message);
     let mut bytes = Vec::new();
     let (meta, span) = record::put_publication(&mut bytes, &publication, number, now);
-    let prepared = Prepared { meta, span, message: None };
+    let prepared = Prepared { meta, span, same: false, message: None };
     (at, Ok((at, token, item.position, Settled::Moves { bytes, prepared })))
 }
 

@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::build::Built;
 use super::{Committer, answer};
 use crate::codec;
-use crate::index::{Arrival, Place};
+use crate::index::{Arrival, Index, Now, Place, is_plain};
 use crate::log::Appended;
 use crate::log::frame::GROUP_HEADER;
 use crate::log::record::Span;
@@ -101,31 +101,60 @@ impl Committer {
 
     fn apply_publications(
         &mut self,
-        op: PublishOp,
+        mut op: PublishOp,
         first: u64,
         base: usize,
         place: &impl Fn(usize, Span) -> Place,
         replies: &mut Replies,
     ) {
         self.next_position = first + op.batch.len() as u64;
-        let mut positions = first..;
-        let mut batch = op.batch.into_iter();
-        loop {
-            let some: Vec<_> = batch.by_ref().take(STRIDE).zip(positions.by_ref()).collect();
-            if some.is_empty() {
-                break;
-            }
+        let mut position = first;
+        for some in op.batch.chunks_mut(STRIDE) {
             self.store.with(|index, now| {
-                for (prepared, position) in some {
-                    let at = place(base, prepared.span);
-                    let slot = index.add(&arrival(&prepared, &op.bytes, position, at), now);
-                    if let Some(message) = prepared.message {
-                        index.remember(slot, message);
-                    }
+                let mut rest = some;
+                while !rest.is_empty() {
+                    let (run, others) = rest.split_at_mut(run_of(rest, now));
+                    add(index, now, run, &op.bytes, position, |span| place(base, span));
+                    position += run.len() as u64;
+                    rest = others;
                 }
             });
         }
         replies.push((op.reply, Some(op.room)));
+        self.store.ops.buffers.put(op.bytes);
+    }
+}
+
+/// How many of the first messages can be added at once.
+fn run_of(prepared: &[Prepared], now: Now) -> usize {
+    let Some(first) = prepared.first().filter(|first| is_plain(&first.meta, now)) else { return 1 };
+    let goes_on = |other: &&Prepared| {
+        other.same && other.meta.priority == first.meta.priority && is_plain(&other.meta, now)
+    };
+    1 + prepared[1..].iter().take_while(goes_on).count()
+}
+
+/// Adds messages that can be added at once, the first of which has this position.
+fn add(
+    index: &mut Index,
+    now: Now,
+    run: &mut [Prepared],
+    bytes: &[u8],
+    position: u64,
+    place: impl Fn(Span) -> Place,
+) {
+    let Some((first, others)) = run.split_first() else { return };
+    let named = arrival(first, bytes, position, place(first.span));
+    let slots = if is_plain(&first.meta, now) {
+        let others = others.iter().enumerate();
+        index.add_run(named, others.map(|(n, p)| nameless(p, position + 1 + n as u64, place(p.span))))
+    } else {
+        vec![index.add(&named, now)]
+    };
+    for (prepared, slot) in run.iter_mut().zip(slots) {
+        if let Some(message) = prepared.message.take() {
+            index.remember(slot, message);
+        }
     }
 }
 
@@ -134,5 +163,11 @@ fn arrival<'a>(prepared: &'a Prepared, bytes: &'a [u8], position: u64, place: Pl
     let Span { body, length, .. } = prepared.span;
     #[expect(clippy::expect_used, reason = "this process wrote the record just now")]
     let (account, destination) = codec::decode_party(&bytes[body..body + length]).expect("a record");
-    Arrival { position, meta: &prepared.meta, place, destination, account, waited: None, deliveries: 0 }
+    Arrival { destination, account, ..nameless(prepared, position, place) }
+}
+
+/// The same without an account and a destination.
+fn nameless(prepared: &Prepared, position: u64, place: Place) -> Arrival<'_> {
+    let meta = &prepared.meta;
+    Arrival { position, meta, place, destination: None, account: None, waited: None, deliveries: 0 }
 }

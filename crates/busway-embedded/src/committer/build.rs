@@ -21,11 +21,13 @@ pub(super) struct Built {
     /// Deliveries that are counted in it: slots and positions.
     pub(super) counted: Vec<(u32, u64)>,
     pub(super) sync: bool,
+    /// The group is the buffer of the only publication, and to be given back to it.
+    pub(super) lent: bool,
 }
 
 impl Committer {
     /// Builds the group of a batch, with some of what is to be cleaned in front.
-    pub(super) fn build(&mut self, batch: &Batch) -> Built {
+    pub(super) fn build(&mut self, batch: &mut Batch) -> Built {
         let group = &mut self.group;
         group.clear();
         group.resize(GROUP_HEADER, 0);
@@ -46,16 +48,30 @@ impl Committer {
             built.sync |= !matches!(op, Op::Count { .. });
             put_op(group, op, &mut next, &mut built.moves);
         }
-        for op in &batch.publications {
-            let at = group.len();
+        built.lent = group.len() == GROUP_HEADER && batch.publications.len() == 1;
+        for op in &mut batch.publications {
+            let at = group.len() - GROUP_HEADER;
             built.publications.push((next, at));
-            group.extend_from_slice(&op.bytes);
+            if built.lent {
+                std::mem::swap(group, &mut op.bytes);
+            } else {
+                group.extend_from_slice(&op.bytes[GROUP_HEADER..]);
+            }
             for prepared in &op.batch {
                 record::set_position(group, at + prepared.span.record, next);
                 next += 1;
             }
         }
         built
+    }
+
+    /// Gives a buffer that was lent back to its publication.
+    pub(super) fn give_back(&mut self, built: &Built, batch: &mut Batch) {
+        if built.lent
+            && let Some(op) = batch.publications.first_mut()
+        {
+            std::mem::swap(&mut self.group, &mut op.bytes);
+        }
     }
 
     /// Deliveries that were to be counted in a group that was not written are counted later.

@@ -109,7 +109,7 @@ impl Committer {
         if !batch.publications.is_empty() && !self.reserve.restore() {
             self.refuse_publications(&mut batch, std::io::ErrorKind::StorageFull.into());
         }
-        match self.write(&batch) {
+        match self.write(&mut batch) {
             Ok((built, at)) => return self.apply(batch, &built, at),
             Err(AppendError::Broken(error)) => return self.break_down(&error.to_string(), batch),
             Err(AppendError::Full(error)) => {
@@ -121,7 +121,7 @@ impl Committer {
             return;
         }
         self.reserve.give_up();
-        match self.write(&batch) {
+        match self.write(&mut batch) {
             Ok((built, at)) => self.apply(batch, &built, at),
             Err(AppendError::Broken(error)) => self.break_down(&error.to_string(), batch),
             Err(AppendError::Full(error)) => self.refuse(batch, error),
@@ -129,9 +129,10 @@ impl Committer {
     }
 
     /// Builds the batch's group and appends it.
-    fn write(&mut self, batch: &Batch) -> Result<(Built, Option<Appended>), AppendError> {
+    fn write(&mut self, batch: &mut Batch) -> Result<(Built, Option<Appended>), AppendError> {
         let built = self.build(batch);
         let appended = self.append(&built);
+        self.give_back(&built, batch);
         if appended.is_err() {
             self.forget_counts(&built);
         }

@@ -16,6 +16,30 @@ const BUCKET: u32 = 10;
 /// Slots up to which ages are made exact.
 const EXACT: u32 = 1 << 16;
 
+/// Some messages that were accepted in one second.
+pub(super) struct Accepted {
+    second: u64,
+    count: u32,
+    earliest: u64,
+}
+
+impl Accepted {
+    /// None as yet, of the second of this moment.
+    pub(super) fn new(moment: u64) -> Self {
+        Self { second: moment >> BUCKET, count: 0, earliest: moment }
+    }
+
+    /// Counts one; false where that is of another second.
+    pub(super) fn add(&mut self, accepted: u64) -> bool {
+        let same = accepted >> BUCKET == self.second;
+        if same {
+            self.count += 1;
+            self.earliest = self.earliest.min(accepted);
+        }
+        same
+    }
+}
+
 struct Second {
     count: u32,
     earliest: u64,
@@ -28,11 +52,14 @@ pub(crate) struct Ages(BTreeMap<u64, Second>);
 
 impl Ages {
     pub(super) fn add(&mut self, accepted: u64) {
-        let second =
-            self.0.entry(accepted >> BUCKET).or_insert(Second { count: 0, earliest: accepted, exact: true });
-        second.count += 1;
-        if accepted < second.earliest {
-            second.earliest = accepted;
+        self.add_all(Accepted { second: accepted >> BUCKET, count: 1, earliest: accepted });
+    }
+
+    pub(super) fn add_all(&mut self, Accepted { second, count, earliest }: Accepted) {
+        let second = self.0.entry(second).or_insert(Second { count: 0, earliest, exact: true });
+        second.count += count;
+        if earliest < second.earliest {
+            second.earliest = earliest;
             second.exact = true;
         }
     }

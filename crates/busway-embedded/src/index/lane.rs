@@ -115,6 +115,14 @@ impl Lane {
         self.lines[at].1.insert(slot, |slot| entries[slot].key());
     }
 
+    /// Adds slots of ascending order to one line.
+    pub(super) fn push_all(&mut self, priority: u8, slots: &[u32], entries: &Entries) {
+        let Some((first, others)) = slots.split_first() else { return };
+        self.push(priority, *first, entries);
+        let at = self.lines.partition_point(|(other, _)| *other > priority);
+        self.lines[at].1.extend(*first, others, |slot| entries[slot].key());
+    }
+
     pub(super) fn pop(&mut self) -> Option<u32> {
         let (_, line) = self.lines.first_mut()?;
         let slot = line.pop();

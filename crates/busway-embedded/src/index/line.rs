@@ -29,6 +29,20 @@ impl Line {
         }
     }
 
+    /// Adds slots of ascending order that come after `before`, which is in it.
+    pub(crate) fn extend(&mut self, before: u32, slots: &[u32], key: impl Fn(u32) -> (u64, u64)) {
+        if self.0.back() == Some(&before) {
+            self.0.extend(slots);
+        } else {
+            slots.iter().for_each(|slot| self.insert(*slot, &key));
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<u32> {
         let slot = self.0.pop_front();
         self.shrink();

@@ -26,6 +26,7 @@ mod place;
 pub(crate) mod pool;
 mod reasons;
 mod ring;
+mod run;
 mod search;
 mod table;
 mod take;
@@ -51,6 +52,7 @@ use leases::Leases;
 pub(crate) use leases::Token;
 use pool::Pool;
 use reasons::Reasons;
+pub(crate) use run::is_plain;
 pub(crate) use search::Search;
 use take::ReceiverState;
 pub(crate) use take::{Ask, Item, Taken};
@@ -178,8 +180,8 @@ impl Index {
 
     /// Adds a message that is not to be seen before [`Index::expose`].
     pub(crate) fn restore(&mut self, arrival: &Arrival<'_>) -> u32 {
-        let meta = arrival.meta;
         let account = arrival.account.unwrap_or("-");
+        let meta = arrival.meta;
         let lane = self.lane(meta.queue, arrival.destination, account);
         let placed = meta.group.and_then(|group| group.position);
         let mut flags = 0;

@@ -1,7 +1,7 @@
 //! Publish, receive, settle, open again.
 
 use busway_core::reason::Reason;
-use busway_core::transport::{Declare, ReceiverOptions, Selector};
+use busway_core::transport::{Declare, Group, ReceiverOptions, Selector};
 use busway_core::{ErrorKind, Message, Outcome, Publication, Queue, Transport};
 use std::time::Duration;
 
@@ -24,6 +24,55 @@ async fn what_was_published_is_received_as_it_was_and_is_gone_after_the_ack() {
     drop(reader);
     let bench = bench.reopen().await;
     assert_eq!(bench.depth(Queue::Priority).await.ready, Some(0));
+}
+
+/// A long batch is taken into the index in runs; a start reads it message by message.
+#[tokio::test]
+async fn a_long_batch_of_many_kinds_is_known_as_after_a_start() {
+    let bench = Bench::with(|config| config.cache_bytes = 0).await;
+    let later = busway_core::clock::now_ms() + 3_600_000;
+    let make = |n: u64| {
+        let mut message = Message::new("test.made", format!("{n:0width$}", width = 1 + n as usize % 90));
+        message.id = format!("m{n}");
+        message.account = [None, Some("acme"), Some("bolt")][n as usize / 7 % 3].map(str::to_owned);
+        message.destination = (n / 50 % 2 == 1).then(|| "shop".to_owned());
+        message.priority = 3 + (n / 20 % 3) as u8;
+        message.accepted = Some(1_700_000_000_000 + n * 37);
+        message.deliver_at = (n % 31 == 0).then_some(later);
+        let queue = if n / 400 % 2 == 0 { Queue::Priority } else { Queue::parse("unknown").unwrap() };
+        let mut publication = Publication::new(queue, message);
+        publication.group = (n % 45 == 9).then_some(Group { key: n / 90, position: None });
+        publication
+    };
+    let sent: Vec<_> = (0..5_000).map(make).collect();
+    let there = sent.iter().filter(|publication| publication.queue == Queue::Priority).count();
+    let results = bench.publish(sent.clone()).await;
+    for (publication, result) in sent.iter().zip(results) {
+        assert_eq!(result.is_ok(), publication.queue == Queue::Priority);
+    }
+    let mut known = Vec::new();
+    let mut bench = Some(bench);
+    for _ in 0..2 {
+        let store = bench.take().unwrap();
+        let depth = store.depth(Queue::Priority).await;
+        let lanes = store.transport.breakdown(&Queue::Priority, 100).await.unwrap();
+        let reader = store.reader(Queue::Priority).await;
+        let leased = exactly(&reader, depth.ready.unwrap() as usize).await;
+        assert_eq!(
+            Some(there as u64),
+            depth.ready.zip(depth.delayed).map(|(ready, delayed)| ready + delayed)
+        );
+        for leased in &leased {
+            let n: usize = leased.message.id[1..].parse().unwrap();
+            assert_eq!(leased.message, sent[n].message);
+        }
+        let order: Vec<_> = ids(&leased).into_iter().map(str::to_owned).collect();
+        known.push((format!("{depth:?}"), format!("{lanes:?}"), order));
+        settle(&reader, leased, Outcome::Release).await;
+        drop(reader);
+        bench = Some(store.reopen().await);
+    }
+    assert_eq!(known[0], known[1]);
 }
 
 #[tokio::test]
