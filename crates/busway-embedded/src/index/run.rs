@@ -96,7 +96,7 @@ mod tests {
             attempt: 1,
             due: n % 2,
             // Three seconds, out of order at the seams.
-            accepted: 700_000 + n * 300 - if n % 4 == 0 { 200 } else { 0 },
+            accepted: 700_000 + n * 300 - if n.is_multiple_of(4) { 200 } else { 0 },
             group: None,
         };
         (0..10).map(of).collect()

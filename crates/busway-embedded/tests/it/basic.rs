@@ -38,8 +38,9 @@ async fn a_long_batch_of_many_kinds_is_known_as_after_a_start() {
         message.destination = (n / 50 % 2 == 1).then(|| "shop".to_owned());
         message.priority = 3 + (n / 20 % 3) as u8;
         message.accepted = Some(1_700_000_000_000 + n * 37);
-        message.deliver_at = (n % 31 == 0).then_some(later);
-        let queue = if n / 400 % 2 == 0 { Queue::Priority } else { Queue::parse("unknown").unwrap() };
+        message.deliver_at = n.is_multiple_of(31).then_some(later);
+        let queue =
+            if (n / 400).is_multiple_of(2) { Queue::Priority } else { Queue::parse("unknown").unwrap() };
         let mut publication = Publication::new(queue, message);
         publication.group = (n % 45 == 9).then_some(Group { key: n / 90, position: None });
         publication
