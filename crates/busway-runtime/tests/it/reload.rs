@@ -185,15 +185,24 @@ async fn an_endpoint_that_is_added_gets_what_waits_for_it_and_stays_paused() {
 
     let mut second = options(storage.open().await);
     second.state = state;
-    let (now, later) = (Recorder::willing(), Recorder::willing());
-    add(&mut second, "now", "#", now.clone());
+    let tried = Arc::new(AtomicBool::new(false));
+    let now = Recorder::new(move |_| {
+        let again = tried.swap(true, Ordering::SeqCst);
+        async move { if again { Ok(()) } else { Err(DeliveryError::retry("ill", "not now")) } }
+    });
+    let later = Recorder::willing();
+    let retry = RetrySchedule { first: Duration::from_millis(10), ..RetrySchedule::default() };
+    add_spec(&mut second, "now", "#", EndpointSpec { retry, ..EndpointSpec::new(now.clone()) });
     let bus = Runtime::start(second).await.unwrap();
+    // It came by way of `delayed`: from here on the read-back looks for endpoints only when it is told to.
+    publish(&bus, messages(1, "x", "a")).await;
+    until("the read-back reads", || async { now.count() == 1 }).await;
     assert_eq!(bus.snapshots().await["unread"]["later"], 20);
     let routes = vec![route("#", &["now", "later"])];
     bus.change(change(&[("later", EndpointSpec::new(later.clone()))], routes)).await.unwrap();
     assert_eq!(bus.snapshots().await["unread"], serde_json::json!({}));
     publish(&bus, messages(5, "x", "a")).await;
-    until("the other one is served", || async { now.count() == 5 }).await;
+    until("the other one is served", || async { now.count() == 6 }).await;
     until_idle(&bus).await;
     assert_eq!(later.count(), 0, "it is paused");
     bus.endpoint_pause("later", false).await.unwrap();
