@@ -1,5 +1,6 @@
 //! `config init|check|show|schema`, and what a wrong configuration does to every verb.
 
+use crate::bus::until;
 use crate::harness::Place;
 
 #[test]
@@ -56,8 +57,15 @@ fn the_layers_stand_over_each_other() {
 
 #[test]
 fn busway_config_names_the_file() {
-    let place = Place::new().file("a.toml", "[bus]\nname = \"other\"\n").env("BUSWAY_CONFIG", "a.toml");
+    let place = Place::new()
+        .file("a.toml", "[bus]\nname = \"other\"\n")
+        .file("b.toml", "[bus]\nname = \"third\"\n")
+        .file("busway.toml", "[bus]\nname = \"here\"\n")
+        .env("BUSWAY_CONFIG", "a.toml");
     assert!(place.run("config show").stdout.contains("name = \"other\"  # a.toml:2\n"));
+    assert!(place.run("config show -c b.toml").stdout.contains("name = \"third\"  # b.toml:2\n"));
+    let place = place.env("BUSWAY_CONFIG", "no-such.toml");
+    assert_eq!(place.run("config show").code, Some(2), "./busway.toml is no way out");
 }
 
 #[test]
@@ -110,6 +118,43 @@ fn verify_prints_what_an_administrator_must_create_and_is_exit_2() {
     let ran = place.run("run");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("an administrator must create: shop.further"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_route_without_an_account_a_pattern_of_no_word_and_attempts_are_what_the_file_says() {
+    let text = r##"
+        [endpoints.audit]
+        kind = "file"
+        path = "audit.jsonl"
+        [endpoints.ill]
+        kind = "exec"
+        command = ["sh", "-c", "echo tried >> tries; exit 3"]
+        retry = { attempts = 2, first = "1ms", max = "1ms" }
+        [[routes]]
+        type = ["item.#"]
+        to = ["audit"]
+        [[routes]]
+        type = ["#"]
+        account = ["acme"]
+        to = ["audit"]
+        [[routes]]
+        type = ["bad"]
+        to = ["ill"]
+    "##;
+    let place = Place::new().file("busway.toml", text).env("PATH", "/usr/bin:/bin");
+    // The first by both routes, two without an account, one by its account alone.
+    let by_account = "--type other.b.c --account acme";
+    for words in ["--type item --account acme", "--type item", "--type item.a", by_account, "--type bad"] {
+        assert_eq!(place.run(&format!("publish {words}")).code, Some(0));
+    }
+    let dead = || -> serde_json::Value {
+        assert_eq!(place.run("run --once").code, Some(0));
+        serde_json::from_str(&place.run("dead list --json").stdout).unwrap()
+    };
+    until("its tries are spent", || dead()[0]["attempts"] == 2);
+    let lines = |file: &str| std::fs::read_to_string(place.path(file)).unwrap().lines().count();
+    assert_eq!((lines("audit.jsonl"), lines("tries")), (4, 2));
+    assert_eq!(dead().as_array().unwrap().len(), 1);
 }
 
 #[test]

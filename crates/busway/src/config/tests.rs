@@ -119,6 +119,32 @@ fn a_variable_finds_a_name_with_hyphens_and_text_that_looks_like_a_number() {
 }
 
 #[test]
+fn a_variable_is_read_as_toml_else_as_text_whatever_its_case() {
+    let text = "[endpoints.my-file]\nkind = \"file\"\npath = \"a\"\n";
+    let config = Case::new(text)
+        .env("Busway__Http__Hosts", "[\"a\", \"b\"]")
+        .env("BUSWAY__HTTP__TOKEN", "{ env = \"SHOP_TOKEN\" }")
+        .env("SHOP_TOKEN", "s3cret")
+        .env("busway__bus__NAME", "shop")
+        .env("BUSWAY__FLOW__MAX_SHARE", "0.5")
+        .env("BUSWAY__ENDPOINTS__MY_FILE__CONCURRENCY", "{ max = 3 }")
+        .env("BUSWAY__ENDPOINTS__MY_FILE__TIMEOUT", "\"2s\"")
+        .env("BUSWAY__ENDPOINTS__MORE", "{ kind = \"file\", path = \"b\" }")
+        .loaded()
+        .config;
+    let http = config.http.unwrap();
+    assert_eq!(
+        (http.hosts.as_slice(), http.token.unwrap().expose()),
+        (&["a".into(), "b".into()][..], "s3cret")
+    );
+    assert_eq!((config.bus.name.as_str(), config.flow.max_share), ("shop", 0.5));
+    assert_eq!(config.endpoints.keys().collect::<Vec<_>>(), ["more", "my-file"]);
+    let policy = &config.endpoints["my-file"].policy;
+    assert_eq!(policy.concurrency, Concurrency { min: 1, max: Some(3) });
+    assert_eq!(policy.timeout, Duration::from_secs(2));
+}
+
+#[test]
 fn an_unknown_key_names_its_line_and_what_was_meant() {
     assert_mistake(
         &Case::new("[bus]\nname = \"shop\"\n\n[flow]\nwrokers = 3\n"),
