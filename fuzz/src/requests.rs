@@ -12,7 +12,7 @@ use busway_core::admin::{
 };
 use busway_core::transport::Filter;
 use busway_core::{Admin, Error, ErrorKind, Message, Result, envelope};
-use busway_http::{HttpConfig, HttpServer};
+use busway_http::{Aids, HttpConfig, HttpServer};
 use serde_json::Value;
 
 /// How long an answer may take; the interface's own deadline is shorter.
@@ -54,7 +54,7 @@ fn address() -> SocketAddr {
     let start = || {
         let mut config = HttpConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         (config.deadline, config.workers) = (Duration::from_secs(10), 1);
-        HttpServer::start(config, Arc::new(Accepting), None).expect("an interface")
+        HttpServer::start(config, Arc::new(Accepting), Aids::default()).expect("an interface")
     };
     SERVER.get_or_init(start).addr()
 }

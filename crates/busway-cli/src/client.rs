@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use busway::config::Config;
 use busway::core::{Admin, Error, ErrorKind, Result};
-use busway::holder::{Holder, OpenOptions, Pulse, Purpose, Reloaded};
+use busway::holder::{Holder, OpenOptions, Pulse, Purpose, Reload, Reloaded};
 use tokio::time::Instant;
 
 /// How long to wait before a store that was held a moment ago is tried again.
@@ -98,17 +98,18 @@ async fn open_local(config: &Config) -> Result<Box<dyn Opened>> {
 }
 
 /// Starts the bus in this process; queues are declared and endpoints served when it returns. A verb
-/// that holds the store is given `timeout` to end.
+/// that holds the store is given `timeout` to end. `reload` is what a client of its HTTP interface asks.
 ///
 /// # Errors
 /// `Held` where it does not; those of opening the bus.
-pub(crate) async fn start(config: &Config, timeout: Duration) -> Result<Box<dyn Daemon>> {
+pub(crate) async fn start(config: &Config, timeout: Duration, reload: Reload) -> Result<Box<dyn Daemon>> {
     let metrics = busway::holder::install_recorder()?;
     let until = Instant::now() + timeout;
     let mut told = false;
     let holder = loop {
         let mut options = OpenOptions::default();
         options.metrics = Some(metrics.clone());
+        options.reload = Some(Arc::clone(&reload));
         match Holder::open(config, Purpose::Deliver, options).await {
             Ok(holder) => break holder,
             Err(error) if error.kind() == ErrorKind::Held => {

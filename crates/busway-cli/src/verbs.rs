@@ -1,6 +1,7 @@
 //! What each verb does.
 
 mod accounts;
+mod asked;
 mod completions;
 mod config;
 mod dead;

@@ -9,7 +9,8 @@ use crate::access::Access;
 use crate::budget::Budget;
 use crate::config::HttpConfig;
 use crate::metrics::{Figures, Scrape};
-use crate::server::RenderMetrics;
+use crate::reload::Reload;
+use crate::server::{Aids, RenderMetrics};
 
 /// Long verbs (replay, delete) that may run at once.
 const LONG_VERBS: usize = 4;
@@ -23,18 +24,20 @@ pub(crate) struct Context {
     pub(crate) figures: Figures,
     pub(crate) scrape: Scrape,
     pub(crate) render: Option<RenderMetrics>,
+    pub(crate) reload: Option<Reload>,
     pub(crate) long_verbs: Arc<Semaphore>,
 }
 
 impl Context {
-    pub(crate) fn new(config: HttpConfig, admin: Arc<dyn Admin>, render: Option<RenderMetrics>) -> Self {
+    pub(crate) fn new(config: HttpConfig, admin: Arc<dyn Admin>, aids: Aids) -> Self {
         Self {
             admin,
             access: Access::new(&config),
             budget: Budget::new(config.max_held_bytes),
             figures: Figures::default(),
             scrape: Scrape::default(),
-            render,
+            render: aids.metrics,
+            reload: aids.reload,
             long_verbs: Arc::new(Semaphore::new(LONG_VERBS)),
             config,
         }

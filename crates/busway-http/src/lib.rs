@@ -13,6 +13,7 @@
 //! | `watch` | cuts connections that take too long |
 //! | `ingest` | `POST /v1/messages` in its four forms |
 //! | `api` | the operator's verbs |
+//! | [`reload`] | `POST /v1/reload` |
 //! | `health` | `/livez`, `/readyz` |
 //! | `metrics` | `/metrics` |
 //! | `problem` | the one form of an error |
@@ -27,6 +28,7 @@
 
 pub mod config;
 pub mod recorder;
+pub mod reload;
 pub mod server;
 
 mod access;
@@ -46,4 +48,5 @@ mod watch;
 
 pub use config::HttpConfig;
 pub use recorder::install_recorder;
-pub use server::{HttpServer, RenderMetrics};
+pub use reload::{Reload, Reloaded};
+pub use server::{Aids, HttpServer, RenderMetrics};

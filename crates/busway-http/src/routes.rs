@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, Resource, Route as Handler, web};
 
 use crate::access::Role;
 use crate::problem::Problem;
-use crate::{api, health, ingest, metrics};
+use crate::{api, health, ingest, metrics, reload};
 
 /// A path as metrics and access see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +27,13 @@ pub(crate) enum Route {
     Accounts,
     Account,
     Snapshots,
+    Reload,
     Other,
 }
 
 impl Route {
     /// Every route, in the order of its discriminant.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Livez,
         Self::Readyz,
         Self::Metrics,
@@ -48,6 +49,7 @@ impl Route {
         Self::Accounts,
         Self::Account,
         Self::Snapshots,
+        Self::Reload,
         Self::Other,
     ];
 
@@ -64,6 +66,7 @@ impl Route {
             "/v1/endpoints" => Self::Endpoints,
             "/v1/accounts" => Self::Accounts,
             "/v1/snapshots" => Self::Snapshots,
+            "/v1/reload" => Self::Reload,
             _ if path.starts_with("/v1/messages/") => Self::Peek,
             _ if path.starts_with("/v1/trace/") => Self::Trace,
             _ if path.starts_with("/v1/dead/") => Self::DeadOne,
@@ -91,6 +94,7 @@ impl Route {
             Self::Accounts => "/v1/accounts",
             Self::Account => "/v1/accounts/{name}/{verb}",
             Self::Snapshots => "/v1/snapshots",
+            Self::Reload => "/v1/reload",
             Self::Other => "other",
         }
     }
@@ -127,6 +131,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
         .service(look("/v1/accounts").route(get().to(api::accounts::list)))
         .service(path("/v1/accounts/{name}/weight", "PUT").route(web::put().to(api::accounts::weigh)))
         .service(path("/v1/accounts/{name}/{verb}", "POST").route(web::post().to(api::accounts::act)))
+        .service(path("/v1/reload", "POST").route(web::post().to(reload::reload)))
         .service(look("/v1/snapshots").route(get().to(api::queues::snapshots)));
 }
 

@@ -18,11 +18,21 @@ use tokio::sync::{oneshot, watch};
 use crate::config::HttpConfig;
 use crate::context::Context;
 use crate::guard::guard;
+use crate::reload::Reload;
 use crate::routes;
 use crate::watch::Watch;
 
 /// Gives the process's own metrics in Prometheus' text form, for `/metrics`.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the process that runs the bus lends to its HTTP interface.
+#[derive(Clone, Default)]
+pub struct Aids {
+    /// Adds the process's own metrics to `/metrics`.
+    pub metrics: Option<RenderMetrics>,
+    /// Serves `POST /v1/reload`.
+    pub reload: Option<Reload>,
+}
 
 /// How long the threads may take to come up.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,8 +60,7 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens and serves `admin` in threads of its own; installs no signal handlers. `metrics`
-    /// adds the process's own metrics to `/metrics`.
+    /// Listens and serves `admin` in threads of its own; installs no signal handlers.
     ///
     /// It may be called inside any runtime or none; it blocks for the moment that the threads take
     /// to come up.
@@ -59,11 +68,11 @@ impl HttpServer {
     /// # Errors
     /// `Configuration` for settings that do not go together, an address that is not loopback
     /// without a token among them; `Conflict` where another program listens there; `Io` otherwise.
-    pub fn start(config: HttpConfig, admin: Arc<dyn Admin>, metrics: Option<RenderMetrics>) -> Result<Self> {
+    pub fn start(config: HttpConfig, admin: Arc<dyn Admin>, aids: Aids) -> Result<Self> {
         config.check()?;
         let listener = listen(&config).map_err(|e| refused(config.listen, e))?;
         let address = listener.local_addr().map_err(|e| refused(config.listen, e))?;
-        let context = Data::new(Context::new(config, admin, metrics));
+        let context = Data::new(Context::new(config, admin, aids));
         let (stop, stop_asked) = oneshot::channel();
         let (stopped_sender, stopped) = watch::channel(false);
         let (started_sender, started) = mpsc::sync_channel(1);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use busway_core::{Admin, Endpoint, Error, ErrorKind, Name, Queue, Result, State, Transport};
 use busway_embedded::socket;
-use busway_http::HttpServer;
-pub use busway_http::{RenderMetrics, install_recorder};
+use busway_http::{Aids, HttpServer};
+pub use busway_http::{Reload, Reloaded, RenderMetrics, install_recorder};
 pub use busway_runtime::Pulse;
 use busway_runtime::{Change, FlowOptions, Runtime, RuntimeOptions};
 
@@ -16,7 +16,6 @@ use crate::named::Named;
 use crate::office::{self, Line, Office, Running, Served};
 use crate::registry;
 use crate::reload::Plan;
-pub use crate::reload::Reloaded;
 use crate::remote::RemoteAdmin;
 use crate::testing::Bench;
 
@@ -46,6 +45,8 @@ pub struct OpenOptions {
     pub(crate) bench: Option<Arc<Bench>>,
     /// Gives the process's own metrics to `/metrics`.
     pub metrics: Option<RenderMetrics>,
+    /// Serves `POST /v1/reload`: reads the configuration and gives it to [`Holder::reload`].
+    pub reload: Option<Reload>,
 }
 
 impl Subscription {
@@ -83,7 +84,7 @@ impl Holder {
         };
         let own = [Queue::Priority, Queue::Delayed, Queue::Dead];
         registry::provide(&*transport, &own, registry::declare(config)).await?;
-        let OpenOptions { mut subscriptions, bench, metrics } = options;
+        let OpenOptions { mut subscriptions, bench, metrics, reload } = options;
         if let Some(bench) = &bench {
             subscriptions.iter_mut().for_each(|own| own.endpoint = bench.observed(&own.endpoint));
         }
@@ -116,7 +117,7 @@ impl Holder {
         };
         let http = match (&config.http, purpose) {
             (Some(settings), Purpose::Deliver) => {
-                Some(HttpServer::start(http_config(settings), admin, metrics)?)
+                Some(HttpServer::start(http_config(settings), admin, Aids { metrics, reload })?)
             }
             _ => None,
         };

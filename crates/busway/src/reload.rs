@@ -4,19 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use busway_core::{Error, ErrorKind, Result, Transport};
+use busway_http::Reloaded;
 use busway_runtime::EndpointSpec;
 
 use crate::config::{Config, Endpoint};
 use crate::registry;
-
-/// What a reload did; keys are paths of settings, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
-    /// What holds from now on.
-    pub applied: Vec<String>,
-    /// What differs from what runs, and holds after a restart.
-    pub restart: Vec<String>,
-}
 
 /// A change of configuration, made ready.
 pub(crate) struct Plan {

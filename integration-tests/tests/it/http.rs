@@ -240,3 +240,28 @@ fn a_daemon_that_drains_takes_nothing_more_and_finishes_what_is_under_way() {
     let ready = left["queues"][0]["ready"].as_u64().unwrap();
     assert_eq!(there.len() as u64 + ready, accepted, "{left}");
 }
+
+#[test]
+fn a_reload_that_is_asked_for_says_what_it_did() {
+    let route = "[endpoints.audit]\nkind = \"file\"\npath = \"var/audit.jsonl\"\n\
+                 [[routes]]\ntype = [\"item.*\"]\nto = [\"audit\"]\n";
+    let bed = Bed::new(route);
+    let daemon = bed.start();
+    let ask = |status: u16| {
+        let reply = daemon.send(&Request::new("POST", "/v1/reload"));
+        assert_eq!(reply.status, status, "{reply:?}");
+        reply.json()
+    };
+    assert_eq!(ask(200), json!({"applied": [], "needs_restart": []}));
+    bed.configure(&format!(
+        "{route}[[routes]]\ntype = [\"new.*\"]\nto = [\"audit\"]\n[journal]\nkeep = \"1d\"\n"
+    ));
+    assert_eq!(ask(200), json!({"applied": ["routes"], "needs_restart": ["journal.keep"]}));
+    bed.configure("[flow]\nworkres = 3\n");
+    let refused = ask(400);
+    assert!(refused["error"].as_str().unwrap().contains("workers"), "{refused}");
+    daemon.publish(r#"{"id":"1","type":"new.x","data":1}"#);
+    until(LIMIT, "the route that was added holds", || ids(&bed.path("var/audit.jsonl")) == ["1"]);
+    daemon.drain(LIMIT);
+    assert_eq!(daemon.stop(), 0);
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use busway::config::{Config, Transport};
 use busway::holder::{Holder, OpenOptions, Purpose};
-use busway_http::{HttpConfig, HttpServer};
+use busway_http::{Aids, HttpConfig, HttpServer};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -106,7 +106,7 @@ impl Target {
             Side::Subject => {
                 let holder = hold(store.path())?;
                 let config = HttpConfig::new(([127, 0, 0, 1], 0).into());
-                let http = HttpServer::start(config, holder.admin(), None)?;
+                let http = HttpServer::start(config, holder.admin(), Aids::default())?;
                 Self::Busway { http, holder, _store: store }
             }
         })

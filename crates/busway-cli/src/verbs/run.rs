@@ -6,9 +6,10 @@ use std::time::Duration;
 use busway::config::Config;
 use busway::core::admin::{OnceReport, OnceRequest};
 use busway::core::{Admin, Error, ErrorKind, Result};
-use busway::holder::Reloaded;
+use busway::holder::{Reload, Reloaded};
 use tokio::task::JoinHandle;
 
+use super::asked::Asked;
 use super::signals::{Signals, Stop, Told};
 use super::watchdog::Watchdog;
 use super::{Scope, notify};
@@ -41,15 +42,16 @@ fn once(report: &OnceReport) -> String {
 async fn daemon(scope: &Scope) -> Outcome {
     let config = scope.load()?.config;
     let mut signals = Signals::new()?;
+    let mut asked = Asked::new();
     let started = tokio::select! {
-        started = starting(config.clone(), scope.common.timeout()) => started?,
+        started = starting(config.clone(), scope.common.timeout(), asked.ask()) => started?,
         // What was begun ends with the process: a start loses nothing wherever it is cut.
         stop = signals.stop() => return stop.outcome(),
     };
     notify::ready();
     tracing::info!(bus = %config.bus.name, "ready: {}", started.reachable());
     let watchdog = Watchdog::start(started.pulse());
-    let end = work(scope, started.as_ref(), &mut signals).await;
+    let end = work(scope, started.as_ref(), &mut signals, &mut asked).await;
     let stopped = stop(started, &end, &mut signals).await;
     drop(watchdog);
     match (end, stopped) {
@@ -69,13 +71,13 @@ enum End {
 }
 
 /// Opens the bus in a task of its own, so that a long start does not keep signals waiting.
-async fn starting(config: Config, timeout: Duration) -> Result<Box<dyn Daemon>> {
-    let mut task = Aborted(tokio::spawn(async move { client::start(&config, timeout).await }));
+async fn starting(config: Config, timeout: Duration, reload: Reload) -> Result<Box<dyn Daemon>> {
+    let mut task = Aborted(tokio::spawn(async move { client::start(&config, timeout, reload).await }));
     task.joined().await
 }
 
 /// Works until it is told to stop, or cannot go on.
-async fn work(scope: &Scope, bus: &dyn Daemon, signals: &mut Signals) -> End {
+async fn work(scope: &Scope, bus: &dyn Daemon, signals: &mut Signals, asked: &mut Asked) -> End {
     let mut minute = tokio::time::interval_at(tokio::time::Instant::now() + MINUTE, MINUTE);
     let mut said = None;
     loop {
@@ -86,9 +88,13 @@ async fn work(scope: &Scope, bus: &dyn Daemon, signals: &mut Signals) -> End {
             told = signals.next() => match told {
                 Told::Stop(stop) => return End::Asked(stop),
                 Told::Reload => tokio::select! {
-                    () = reload(scope, bus) => {}
+                    _said = reload(scope, bus) => {}
                     stop = signals.stop() => return End::Asked(stop),
                 },
+            },
+            reply = asked.next() => tokio::select! {
+                reloaded = reload(scope, bus) => reply.give(reloaded),
+                stop = signals.stop() => return End::Asked(stop),
             },
         }
     }
@@ -143,16 +149,18 @@ impl<T> Drop for Aborted<T> {
 
 /// Loads the configuration anew and applies what can change while messages flow; one with mistakes
 /// leaves the old one in force.
-async fn reload(scope: &Scope, bus: &dyn Daemon) {
+async fn reload(scope: &Scope, bus: &dyn Daemon) -> Result<Reloaded> {
     notify::reloading();
-    match loaded_anew(scope).await {
-        Ok(config) => match bus.reload(&config).await {
-            Ok(reloaded) => say(&reloaded),
-            Err(error) => tracing::error!("not reloaded, the configuration stays as it is: {error}"),
-        },
-        Err(failure) => tracing::error!("not reloaded, the configuration stays as it is:\n{failure}"),
+    let reloaded = match loaded_anew(scope).await {
+        Ok(config) => bus.reload(&config).await,
+        Err(failure) => Err(Error::new("reload", ErrorKind::Configuration, failure.to_string())),
+    };
+    match &reloaded {
+        Ok(reloaded) => say(reloaded),
+        Err(error) => tracing::error!("not reloaded, the configuration stays as it is: {error}"),
     }
     notify::ready();
+    reloaded
 }
 
 /// Reads the configuration where a file that does not answer keeps nobody waiting.

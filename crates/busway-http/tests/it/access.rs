@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use busway_core::{ErrorKind, Secret};
-use busway_http::{HttpConfig, HttpServer};
+use busway_http::{Aids, HttpConfig, HttpServer};
 
 use crate::Served;
 use crate::client::Request;
@@ -16,11 +16,11 @@ fn event() -> Request {
 #[test]
 fn an_address_that_others_reach_does_not_start_without_a_token() {
     let config = HttpConfig::new("0.0.0.0:0".parse().unwrap());
-    let error = HttpServer::start(config.clone(), Arc::new(Fake::default()), None).unwrap_err();
+    let error = HttpServer::start(config.clone(), Arc::new(Fake::default()), Aids::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("http.token"), "{error}");
     let config = HttpConfig { token: Some(Secret::new("s3cret")), ..config };
-    HttpServer::start(config, Arc::new(Fake::default()), None).unwrap();
+    HttpServer::start(config, Arc::new(Fake::default()), Aids::default()).unwrap();
 }
 
 #[test]

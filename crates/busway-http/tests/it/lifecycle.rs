@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use busway_core::ErrorKind;
-use busway_http::{HttpConfig, HttpServer};
+use busway_http::{Aids, HttpConfig, HttpServer};
 use tokio::runtime::Builder;
 
 use crate::client::{Request, connect, read};
@@ -20,7 +20,7 @@ const EVENT: &str =
 fn a_port_in_use_is_told() {
     let served = Served::new();
     let config = HttpConfig::new(served.server.addr());
-    let error = HttpServer::start(config, Arc::new(Fake::default()), None).unwrap_err();
+    let error = HttpServer::start(config, Arc::new(Fake::default()), Aids::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(error.place(), Some(served.server.addr().to_string().as_str()));
 }
@@ -97,7 +97,7 @@ fn dropping_it_frees_the_address() {
     let address = served.server.addr();
     drop(served);
     until("the address is free", || {
-        HttpServer::start(HttpConfig::new(address), Arc::new(Fake::default()), None).is_ok()
+        HttpServer::start(HttpConfig::new(address), Arc::new(Fake::default()), Aids::default()).is_ok()
     });
 }
 

@@ -15,7 +15,7 @@ mod verbs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use busway_http::{HttpConfig, HttpServer};
+use busway_http::{Aids, HttpConfig, HttpServer};
 
 use crate::client::{Reply, Request};
 use crate::fake::Fake;
@@ -35,7 +35,7 @@ impl Served {
         let mut config = HttpConfig::new("127.0.0.1:0".parse().unwrap());
         change(&mut config);
         let bus = Arc::new(Fake::default());
-        let server = HttpServer::start(config, bus.clone(), None).unwrap();
+        let server = HttpServer::start(config, bus.clone(), Aids::default()).unwrap();
         Self { server, bus }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busway_http::{HttpConfig, HttpServer, install_recorder};
+use busway_http::{Aids, HttpConfig, HttpServer, install_recorder};
 
 use crate::Served;
 use crate::client::{Request, send};
@@ -20,7 +20,12 @@ fn a_scrape_has_the_process_the_interface_and_the_bus() {
     assert!(install_recorder().is_err());
     ::metrics::counter!("messaging_client_sent_messages_total").increment(12);
     ::metrics::histogram!("messaging_process_duration_seconds").record(0.02);
-    let server = HttpServer::start(config, Arc::new(Fake::default()), Some(render)).unwrap();
+    let server = HttpServer::start(
+        config,
+        Arc::new(Fake::default()),
+        Aids { metrics: Some(render), ..Aids::default() },
+    )
+    .unwrap();
     let event = Request::post("application/json", "{}").header("ce-type", "t");
     assert_eq!(send(server.addr(), &event).status, 202);
     let reply = send(server.addr(), &Request::new("GET", "/metrics"));

@@ -182,3 +182,10 @@ fn a_head_is_a_get_without_its_body() {
         assert!(head.header("content-length").unwrap().parse::<usize>().unwrap() > 0, "{head:?}");
     }
 }
+
+#[test]
+fn a_reload_is_not_there_where_the_process_lends_none() {
+    let served = Served::new();
+    let reply = served.send(&Request::new("POST", "/v1/reload"));
+    assert_eq!((reply.status, served.get("/v1/reload").status), (404, 405), "{}", reply.text());
+}
