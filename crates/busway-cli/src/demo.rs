@@ -34,22 +34,36 @@ use crate::output::progress::Progress;
 const BURST: usize = 4;
 const EVERY: Duration = Duration::from_millis(35);
 const LONGEST: Duration = Duration::from_secs(60);
+/// How long an interrupted demo may deliver what it has in hand.
+const GRACE: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(20);
 
-/// Publishes and delivers these messages, and tells what happened.
-pub(crate) async fn run(messages: Vec<Message>) -> Outcome<Report> {
+/// Publishes and delivers these messages, and tells what happened, unless it is interrupted before. Its
+/// directory is gone when it returns: the bus has stopped then, and writes no more.
+pub(crate) async fn run(messages: Vec<Message>, interrupted: impl Future<Output = ()>) -> Outcome<Report> {
     let failed = |what: &str, why: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {why}"));
     let directory = tempfile::tempdir().map_err(|e| failed("no temporary directory", &e))?;
     let peer = Peer::start().await.map_err(|e| failed("no HTTP endpoint", &e))?;
     let file = directory.path().join("audit.jsonl");
     let bus = bus(directory.path(), &file, &peer).build()?;
+    let reported = tokio::select! {
+        reported = work(&bus, &peer, &file, messages) => reported,
+        () = interrupted => Err(Failure::Interrupted),
+    };
+    match bus.shutdown().await {
+        Err(late) if reported.is_ok() => Err(late.into()),
+        _ => reported,
+    }
+}
+
+async fn work(bus: &Bus, peer: &Peer, file: &Path, messages: Vec<Message>) -> Outcome<Report> {
     bus.start().await?;
     complain(&format!("a bus in a temporary directory, an HTTP endpoint at {}, a file", peer.url()));
     let started = Instant::now();
     let loud = loudest(&messages);
     let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
     let progress = Progress::of(messages.len() as u64, "publishing");
-    let published = publish(&bus, messages, &progress).await?;
+    let published = publish(bus, messages, &progress).await?;
     drop(progress);
     complain(&format!("{published} messages published; waiting until each has come to its outcome"));
     let admin = bus.admin().await?;
@@ -59,9 +73,8 @@ pub(crate) async fn run(messages: Vec<Message>) -> Outcome<Report> {
     let seconds = started.elapsed().as_secs_f64();
     let snapshot = admin.snapshots().await;
     let dead = admin.dead_list(Filter::default(), 100_000).await?.len() as u64;
-    bus.shutdown().await?;
     let mut report = Report { published, dead, seconds, ..figures(&snapshot) };
-    let written = lines(&file).map_err(|e| failed("the file", &e))?;
+    let written = lines(file).map_err(|e| Failure::Failed(format!("the file: {e}")))?;
     count(&mut report, &ids, &peer.seen(), &written);
     latencies(&mut report, &peer.seen(), &loud);
     Ok(report)
@@ -74,6 +87,7 @@ fn bus(directory: &Path, file: &Path, peer: &Peer) -> BusBuilder {
     let audit = Endpoint::new(Target::File(FileTarget { path: file.to_owned() }));
     Bus::builder("demo")
         .embedded(directory)
+        .configure(|config| config.flow.shutdown_grace = GRACE)
         .endpoint("inventory", inventory)
         .endpoint("audit", audit)
         .route(&["#"], &["inventory", "audit"])

@@ -8,10 +8,7 @@ use crate::output::complain;
 
 pub(super) async fn run(scope: &Scope, _: &Demo) -> Outcome {
     refuse_or_warn(scope)?;
-    let report = tokio::select! {
-        report = demo::run(demo::data::messages()?) => report?,
-        () = interrupted() => return Err(Failure::Interrupted),
-    };
+    let report = demo::run(demo::data::messages()?, interrupted()).await?;
     demo::table::show(&report, scope.json)
 }
 
