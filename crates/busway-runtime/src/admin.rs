@@ -10,7 +10,7 @@ use busway_core::admin::{
     PublishResult, QueueRow, QueuesReport, Readiness, Trace, TraceEvent,
 };
 use busway_core::journal::Found;
-use busway_core::transport::{Depth, Filter, Selector};
+use busway_core::transport::{Backlog, Depth, Filter, Selector};
 use busway_core::{Admin, Error, ErrorKind, Message, Queue, Result, clock, envelope};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::options::QUEUES;
 use crate::rates::InOut;
 use crate::runtime::Runtime;
 use crate::target::Target;
-use crate::unread::gone;
+use crate::unread::{gone, waiting};
 
 const ROWS: usize = 1000;
 
@@ -43,7 +43,9 @@ impl Admin for Runtime {
                 Err(error) => return Err(error),
             }
         }
-        Ok(QueuesReport { queues, accounts: self.accounts().await?, endpoints: self.endpoints().await? })
+        let waiting = waiting(&self.engine).await?;
+        let endpoints = self.endpoint_rows(&waiting).await?;
+        Ok(QueuesReport { queues, accounts: self.account_rows(&waiting), endpoints })
     }
 
     async fn peek(&self, queue: &str, max: usize, why: bool) -> Result<Vec<PeekRow>> {
@@ -82,13 +84,7 @@ impl Admin for Runtime {
     }
 
     async fn endpoints(&self) -> Result<Vec<EndpointRow>> {
-        let mut rows = Vec::new();
-        for target in &self.engine.desks.board.load_full().targets {
-            rows.push(self.endpoint_row(target).await?);
-        }
-        let gone = gone(&self.engine).await?;
-        rows.extend(gone.into_iter().map(|(name, waiting)| gone_row(name, waiting)));
-        Ok(rows)
+        self.endpoint_rows(&waiting(&self.engine).await?).await
     }
 
     async fn endpoint_pause(&self, name: &str, pause: bool) -> Result<()> {
@@ -107,29 +103,7 @@ impl Admin for Runtime {
     }
 
     async fn accounts(&self) -> Result<Vec<AccountRow>> {
-        let mut rows: BTreeMap<String, AccountRow> = BTreeMap::new();
-        let turns = self.engine.desks.turns.turns();
-        let shares = self.engine.desks.lock_shares().list(ROWS);
-        for share in shares {
-            let row = row_of(&mut rows, &share.account);
-            row.share = share.share;
-            row.diverted = share.over;
-        }
-        for backlog in self.engine.transport.breakdown(&Queue::Delayed, ROWS).await? {
-            let row = row_of(&mut rows, &backlog.account);
-            row.waiting += backlog.messages;
-            let since = backlog.oldest.map(clock::format_rfc3339);
-            row.waiting_since = row.waiting_since.take().into_iter().chain(since).min();
-        }
-        for account in &turns.paused {
-            row_of(&mut rows, account).paused = true;
-        }
-        for (account, weight) in &turns.weights {
-            row_of(&mut rows, account).weight = *weight;
-        }
-        let mut rows: Vec<AccountRow> = rows.into_values().collect();
-        rows.sort_by(|a, b| b.share.total_cmp(&a.share).then(b.waiting.cmp(&a.waiting)));
-        Ok(rows)
+        Ok(self.account_rows(&waiting(&self.engine).await?))
     }
 
     async fn account_pause(&self, name: &str, pause: bool) -> Result<()> {
@@ -184,6 +158,43 @@ impl Runtime {
                 .at(format!("endpoint {name}"))
                 .advise(format!("there are: {}", known.join(", ")))
         })
+    }
+
+    /// The endpoints, and those that are gone and still have something waiting.
+    async fn endpoint_rows(&self, waiting: &[Backlog]) -> Result<Vec<EndpointRow>> {
+        let mut rows = Vec::new();
+        for target in &self.engine.desks.board.load_full().targets {
+            rows.push(self.endpoint_row(target).await?);
+        }
+        let gone = gone(&self.engine, waiting);
+        rows.extend(gone.into_iter().map(|(name, waiting)| gone_row(name, waiting)));
+        Ok(rows)
+    }
+
+    fn account_rows(&self, waiting: &[Backlog]) -> Vec<AccountRow> {
+        let mut rows: BTreeMap<String, AccountRow> = BTreeMap::new();
+        let turns = self.engine.desks.turns.turns();
+        let shares = self.engine.desks.lock_shares().list(ROWS);
+        for share in shares {
+            let row = row_of(&mut rows, &share.account);
+            row.share = share.share;
+            row.diverted = share.over;
+        }
+        for backlog in waiting {
+            let row = row_of(&mut rows, &backlog.account);
+            row.waiting += backlog.messages;
+            let since = backlog.oldest.map(clock::format_rfc3339);
+            row.waiting_since = row.waiting_since.take().into_iter().chain(since).min();
+        }
+        for account in &turns.paused {
+            row_of(&mut rows, account).paused = true;
+        }
+        for (account, weight) in &turns.weights {
+            row_of(&mut rows, account).weight = *weight;
+        }
+        let mut rows: Vec<AccountRow> = rows.into_values().collect();
+        rows.sort_by(|a, b| b.share.total_cmp(&a.share).then(b.waiting.cmp(&a.waiting)));
+        rows
     }
 
     /// Queues that endpoints write to, without the bus's own three.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use busway_core::transport::Backlog;
 use busway_core::{Queue, Result};
 
 use crate::engine::Engine;
@@ -12,8 +13,8 @@ const ROWS: usize = 1000;
 /// Looks for them, says so, and returns how many there are by destination. They stay where they
 /// are; a transport that cannot tell has none.
 pub(crate) async fn unread(engine: &Engine) -> BTreeMap<String, u64> {
-    let unread = match gone(engine).await {
-        Ok(unread) => unread,
+    let unread = match waiting(engine).await {
+        Ok(waiting) => gone(engine, &waiting),
         Err(error) => {
             tracing::warn!(%error, "it is not known whether messages wait for endpoints that are gone");
             return BTreeMap::new();
@@ -29,16 +30,20 @@ pub(crate) async fn unread(engine: &Engine) -> BTreeMap<String, u64> {
     unread
 }
 
-/// How many there are now, by destination.
-pub(crate) async fn gone(engine: &Engine) -> Result<BTreeMap<String, u64>> {
+/// What waits in `delayed`, by destination and account.
+pub(crate) async fn waiting(engine: &Engine) -> Result<Vec<Backlog>> {
+    engine.transport.breakdown(&Queue::Delayed, ROWS).await
+}
+
+/// How many of what waits are for endpoints that are gone, by destination.
+pub(crate) fn gone(engine: &Engine, waiting: &[Backlog]) -> BTreeMap<String, u64> {
     let mut gone: BTreeMap<String, u64> = BTreeMap::new();
-    let backlogs = engine.transport.breakdown(&Queue::Delayed, ROWS).await?;
     let board = engine.desks.board.load();
-    for backlog in backlogs {
-        let Some(destination) = backlog.destination else { continue };
-        if board.target(&destination).is_none() {
-            *gone.entry(destination).or_default() += backlog.messages;
+    for backlog in waiting {
+        let Some(destination) = &backlog.destination else { continue };
+        if board.target(destination).is_none() {
+            *gone.entry(destination.clone()).or_default() += backlog.messages;
         }
     }
-    Ok(gone)
+    gone
 }
